@@ -1,0 +1,311 @@
+//! The validated configuration: what the daemon is told to be.
+//!
+//! Values of these types are made once, by [`file`], from TOML; after that nothing has to be checked
+//! again: a route has at least one upstream or a resolver file, a suffix is a folded wire-format
+//! name, every number lies in its documented range. Loading a configuration binds nothing and sends
+//! nothing.
+//!
+//! Each field says its range, its default, and (where it is not "at the next start") when a change
+//! takes effect.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::wire::name::Name;
+
+pub mod file;
+pub mod units;
+
+/// Everything the daemon needs to start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Sockets that clients talk to.
+    pub listen: Listen,
+    /// What is done to the host: interface and addresses.
+    pub node: Node,
+    /// The horizons; at least one; names and suffixes are unique. At most [`MAX_ROUTES`].
+    pub routes: Vec<Route>,
+    /// The answer cache.
+    pub cache: Cache,
+    /// Who may ask.
+    pub admit: Admit,
+    /// Names answered without an upstream.
+    pub local: Local,
+    /// HTTP endpoints and the control socket.
+    pub admin: Admin,
+    /// Event log and query log.
+    pub log: Log,
+    /// FNV-1a of the file's bytes, shown in status and metrics, to tell two configurations apart.
+    pub hash: u64,
+}
+
+/// The most routes a configuration may have.
+pub const MAX_ROUTES: usize = 64;
+/// The most suffixes and reverse zones of all routes together.
+pub const MAX_SUFFIXES: usize = 100_000;
+/// The most upstreams of one route.
+pub const MAX_UPSTREAMS: usize = 16;
+
+/// `[listen]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listen {
+    /// UDP and TCP are served on each; 1 to 16, none of them unspecified (answers must leave from
+    /// the address that was asked). Default `169.254.20.10:53`. The port defaults to 53.
+    pub addresses: Vec<SocketAddr>,
+    /// Threads, each with one UDP socket per address. `None` = the CPUs this process may use. 1..=64.
+    pub shards: Option<usize>,
+    /// SO_RCVBUF of each UDP listening socket in bytes; 64 KiB..=256 MiB, default 4 MiB.
+    pub receive_buffer: usize,
+    /// Exchanges in flight in all shards together; 64..=1_048_576, default 16_384. Beyond it a new
+    /// question is shed.
+    pub in_flight: usize,
+    /// Clients waiting for those exchanges, all together; 64..=4_194_304, default 65_536.
+    pub waiting: usize,
+    /// How long a stop may take to finish what is in flight; 0..=60 s, default 5 s.
+    pub drain: Duration,
+    /// `[listen.tcp]`
+    pub tcp: Tcp,
+}
+
+/// `[listen.tcp]`: ceilings and deadlines of TCP clients (RFC 7766).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tcp {
+    /// Open connections in all; 1..=100_000, default 1024.
+    pub connections: usize,
+    /// Open connections per client address; 1..=100_000, default 64.
+    pub per_client: usize,
+    /// Questions of one connection in flight; 1..=4096, default 128. Beyond it the connection is
+    /// not read until one is answered.
+    pub pipeline: usize,
+    /// An idle connection is closed after this; 1 s..=10 min, default 10 s.
+    pub idle: Duration,
+    /// The whole of a message must have come this long after its first byte; 100 ms..=1 min,
+    /// default 3 s.
+    pub read: Duration,
+    /// The client must take an answer within this; 100 ms..=1 min, default 5 s.
+    pub write: Duration,
+}
+
+/// `[node]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Interface that is made when absent and given the listening addresses; `None` (`""`, the
+    /// default) leaves the host alone. At most 15 bytes, no slash or space.
+    pub interface: Option<String>,
+    /// Keep the interface and addresses at exit. Default false.
+    pub leave_on_exit: bool,
+    /// Ask the kernel not to track DNS connections to our addresses. Default false.
+    pub notrack: bool,
+    /// How pods come here; default none.
+    pub steer: Vec<Steer>,
+    /// Answer to `id.server`, `hostname.bind` and NSID; default: `$NODE_NAME`, else the host name.
+    /// 1..=255 bytes.
+    pub name: Option<String>,
+}
+
+/// A way in which pods are led to this server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Steer {
+    /// The kubelet's `clusterDNS` names us.
+    Kubelet,
+    /// The CNI plugin redirects inside each pod.
+    Cni,
+    /// The kube-dns ClusterIP is bound on the node.
+    ServiceIp,
+}
+
+/// `[[route]]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// 1..=32 of `a-z 0-9 - _`; unique.
+    pub name: String,
+    /// Folded names; the root means "everything else". A suffix belongs to one route alone.
+    pub suffixes: Vec<Name>,
+    /// Prefixes whose reverse zones belong to this route, any length.
+    pub reverse: Vec<Prefix>,
+    /// 1..=16 entries, in order of preference.
+    pub upstreams: Vec<UpstreamSource>,
+    /// Which upstream is asked first.
+    pub policy: Policy,
+    /// The longest wait for one upstream's answer before the next is tried; 50 ms..=10 s,
+    /// default 2 s.
+    pub timeout: Duration,
+    /// Everything together: when this is over the client gets its failure; >= timeout, <= 30 s,
+    /// default 4 s (a stub resolver gives up at 5 s).
+    pub deadline: Duration,
+    /// Names of this route are never sent to another route's upstreams, negatives are short, and
+    /// the stale window is short. Default: true unless `suffixes` has the root.
+    pub private: bool,
+    /// Failures of all upstreams are answered NXDOMAIN instead of SERVFAIL. Default false.
+    pub servfail_as_nxdomain: bool,
+    /// Cap of a positive TTL; 0..=7 d, default 1 d.
+    pub max_ttl: Duration,
+    /// Cap of a negative TTL; 0..=1 d, default 5 s where private, else 1 h (RFC 2308, 5).
+    pub max_negative_ttl: Duration,
+    /// How long past its expiry a positive answer may stand in for a dead upstream (RFC 8767);
+    /// 0..=7 d; default 1 min where private, else `[cache] stale`.
+    pub stale: Duration,
+    /// Connected UDP sockets, each at a random port, per upstream and shard; 1..=256, default 16.
+    pub ports: usize,
+}
+
+/// Which upstream of a route is asked first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Policy {
+    /// The first healthy one in the order of the file.
+    #[default]
+    InOrder,
+    /// Each in turn.
+    RoundRobin,
+    /// The one with the lowest smoothed round-trip time.
+    Fastest,
+}
+
+/// Where a route's queries go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpstreamSource {
+    /// One server.
+    Server(UpstreamAddr),
+    /// The `nameserver` lines of a resolv.conf(5) file, re-read when it changes.
+    ResolvConf(PathBuf),
+}
+
+/// One server of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct UpstreamAddr {
+    /// Never unspecified, multicast or port 0. The port defaults to 53.
+    pub addr: SocketAddr,
+    /// How it is asked.
+    pub transport: Transport,
+}
+
+/// How an upstream is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// UDP, and TCP where an answer was truncated.
+    Udp,
+    /// TCP alone.
+    Tcp,
+}
+
+/// An address prefix, host bits zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Prefix {
+    /// First address.
+    pub addr: IpAddr,
+    /// 0..=32 or 0..=128.
+    pub len: u8,
+}
+
+/// `[cache]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cache {
+    /// Bytes of all entries together, overhead included; 1 MiB..=64 GiB, default 64 MiB.
+    pub memory: u64,
+    /// Stale window of routes that are not private; 0..=7 d, default 1 d.
+    pub stale: Duration,
+}
+
+/// `[admit]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Admit {
+    /// Who may ask. Default: `node` and the private ranges (RFC 1918, 6598, 4193, 3927 and
+    /// loopback).
+    pub allow: Vec<Source>,
+    /// Who may ask `explain`, `routes`, `upstreams`, `cache` in CH TXT. Default `node`.
+    pub debug: Vec<Source>,
+    /// What the others get.
+    pub refuse: Refuse,
+}
+
+/// A set of clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// This host's own addresses, loopback among them; followed when they change.
+    Node,
+    /// Addresses under a prefix.
+    Prefix(Prefix),
+}
+
+/// What a client outside `allow` gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Refuse {
+    /// REFUSED with EDE 18.
+    #[default]
+    Refused,
+    /// Silence.
+    Drop,
+}
+
+/// `[local]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Local {
+    /// Single-label names asked for A or AAAA: answered NODATA here (`"nodata"`, the default), or
+    /// routed like others (`"forward"`).
+    pub single_label: SingleLabel,
+}
+
+/// What happens to single-label names asked for A or AAAA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SingleLabel {
+    /// NODATA with an SOA; nothing is sent out.
+    #[default]
+    NoData,
+    /// Routed like any name.
+    Forward,
+}
+
+/// `[admin]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Admin {
+    /// `/metrics /healthz /readyz` over HTTP; `None` (`""`) = off. Default `127.0.0.1:9253`.
+    pub address: Option<SocketAddr>,
+    /// Unix socket of `horizond status`; `None` (`""`) = off. Default `/run/horizond/control.sock`.
+    pub control: Option<PathBuf>,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    /// `"error"`, `"warn"`, `"info"` (default), `"debug"`, `"trace"`.
+    pub level: Level,
+    /// `"text"` (default) or `"json"`.
+    pub format: LogFormat,
+    /// The query log; off by default.
+    pub queries: QueryLog,
+}
+
+/// Least severity that is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs)]
+pub enum Level {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+/// Shape of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Which queries are logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum QueryLog {
+    /// None.
+    #[default]
+    Off,
+    /// Those answered SERVFAIL, REFUSED, FORMERR or NOTIMP.
+    Failures,
+    /// Every one.
+    All,
+}

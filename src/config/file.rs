@@ -1,0 +1,1 @@
+//! Reads the TOML file into a [`super::Config`].

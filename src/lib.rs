@@ -1,0 +1,4 @@
+//! horizond: a node-local split-horizon DNS forwarder.
+
+pub mod config;
+pub mod wire;
