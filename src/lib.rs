@@ -1,4 +1,6 @@
 //! horizond: a node-local split-horizon DNS forwarder.
 
 pub mod config;
+pub mod sys;
+pub mod time;
 pub mod wire;
