@@ -27,7 +27,8 @@ impl Frames {
             .chunks_exact_mut(size)
             .map(|b| libc::iovec { iov_base: b.as_mut_ptr().cast(), iov_len: size })
             .collect();
-        let mut addresses: Box<[_]> = (0..count).map(|_| MaybeUninit::zeroed()).collect();
+        let mut addresses: Box<[MaybeUninit<libc::sockaddr_in6>]> =
+            (0..count).map(|_| MaybeUninit::zeroed()).collect();
         let headers = (0..count)
             .map(|i| {
                 // SAFETY: all-zero bytes are a valid msghdr: null pointers and zero lengths.
