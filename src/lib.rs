@@ -1,10 +1,14 @@
 //! horizond: a node-local split-horizon DNS forwarder.
 
 pub mod accept;
+pub mod admit;
 pub mod answer;
 pub mod cache;
+pub mod coalesce;
 pub mod config;
+pub mod local;
 pub mod respond;
+pub mod route;
 pub mod sys;
 pub mod time;
 pub mod wire;
