@@ -7,7 +7,7 @@ mod datagrams;
 mod poll;
 
 pub use datagrams::{RecvBatch, SendBatch};
-pub use poll::{Epoll, Event, Interest, Waker};
+pub use poll::{Epoll, Event, Events, Interest, Waker};
 
 use std::io;
 

@@ -37,26 +37,49 @@ pub struct Event {
 }
 
 /// An epoll instance. Closing a descriptor takes it out.
-pub struct Epoll {
-    fd: OwnedFd,
+pub struct Epoll(OwnedFd);
+
+/// What became ready in one wait.
+pub struct Events {
     buffer: Vec<libc::epoll_event>,
+    ready: usize,
+}
+
+impl Events {
+    /// Room for `count` events at a time.
+    pub fn new(count: usize) -> Events {
+        Events { buffer: vec![libc::epoll_event { events: 0, u64: 0 }; count.max(1)], ready: 0 }
+    }
+
+    /// What the last wait found.
+    pub fn iter(&self) -> impl Iterator<Item = Event> + '_ {
+        let read_bits = (libc::EPOLLIN | libc::EPOLLERR | libc::EPOLLHUP | libc::EPOLLRDHUP) as u32;
+        self.buffer.iter().take(self.ready).map(move |event| {
+            let bits = event.events;
+            Event {
+                token: event.u64,
+                readable: bits & read_bits != 0,
+                writable: bits & libc::EPOLLOUT as u32 != 0,
+            }
+        })
+    }
 }
 
 impl Epoll {
-    /// Makes one that reports up to `events` at a time.
+    /// Makes one.
     ///
     /// # Errors
     /// What epoll_create1(2) says.
-    pub fn new(events: usize) -> io::Result<Epoll> {
+    pub fn new() -> io::Result<Epoll> {
         // SAFETY: takes no pointers; the descriptor it returns is owned by nobody else.
         let fd = unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) };
-        Ok(Epoll { fd, buffer: vec![libc::epoll_event { events: 0, u64: 0 }; events.max(1)] })
+        Ok(Epoll(fd))
     }
 
     fn control(&self, op: i32, fd: BorrowedFd<'_>, token: u64, bits: u32) -> io::Result<()> {
         let mut event = libc::epoll_event { events: bits, u64: token };
         // SAFETY: both descriptors are open for the length of the call; `event` outlives it.
-        check(unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), op, fd.as_raw_fd(), &mut event) })?;
+        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), op, fd.as_raw_fd(), &mut event) })?;
         Ok(())
     }
 
@@ -84,33 +107,24 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_DEL, fd.as_fd(), 0, 0)
     }
 
-    /// Waits until something is ready or `timeout` is over (`None`: for ever), and puts what is
-    /// ready into `events`. A signal ends the wait early with nothing.
+    /// Waits until something is ready or `timeout` is over (`None`: for ever). A signal ends the
+    /// wait early with nothing.
     ///
     /// # Errors
     /// What epoll_wait(2) says, EINTR apart.
-    pub fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
-        events.clear();
+    pub fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        events.ready = 0;
         // Rounded up: a timer that is due in half a millisecond must not make the loop spin.
         let millis = timeout.map_or(-1, |t| t.as_micros().div_ceil(1000).min(60_000) as i32);
-        let room = self.buffer.len() as i32;
-        // SAFETY: the pointer and `room` describe `buffer`, which outlives the call.
+        let room = events.buffer.len() as i32;
+        // SAFETY: the pointer and `room` describe the buffer, which outlives the call.
         let ready = check(unsafe {
-            libc::epoll_wait(self.fd.as_raw_fd(), self.buffer.as_mut_ptr(), room, millis)
+            libc::epoll_wait(self.0.as_raw_fd(), events.buffer.as_mut_ptr(), room, millis)
         });
-        let ready = match ready {
+        events.ready = match ready {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
             other => other? as usize,
         };
-        let read_bits = (libc::EPOLLIN | libc::EPOLLERR | libc::EPOLLHUP | libc::EPOLLRDHUP) as u32;
-        events.extend(self.buffer.iter().take(ready).map(|event| {
-            let bits = event.events;
-            Event {
-                token: event.u64,
-                readable: bits & read_bits != 0,
-                writable: bits & libc::EPOLLOUT as u32 != 0,
-            }
-        }));
         Ok(())
     }
 }
@@ -159,18 +173,19 @@ mod tests {
 
     #[test]
     fn a_waker_wakes_once() {
-        let mut epoll = Epoll::new(4).unwrap();
+        let epoll = Epoll::new().unwrap();
         let waker = Waker::new().unwrap();
         epoll.add(&waker, 7, Interest::Read).unwrap();
-        let mut events = Vec::new();
-        epoll.wait(&mut events, Some(Duration::ZERO)).unwrap();
-        assert!(events.is_empty());
+        let mut events = Events::new(4);
+        let mut wait = |timeout| {
+            epoll.wait(&mut events, timeout).unwrap();
+            events.iter().collect::<Vec<_>>()
+        };
+        assert_eq!(wait(Some(Duration::ZERO)), []);
         waker.wake();
         waker.wake();
-        epoll.wait(&mut events, None).unwrap();
-        assert_eq!(events, [Event { token: 7, readable: true, writable: false }]);
+        assert_eq!(wait(None), [Event { token: 7, readable: true, writable: false }]);
         waker.clear();
-        epoll.wait(&mut events, Some(Duration::ZERO)).unwrap();
-        assert!(events.is_empty());
+        assert_eq!(wait(Some(Duration::ZERO)), []);
     }
 }
