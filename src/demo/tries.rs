@@ -70,24 +70,24 @@ pub(super) const GROUPS: [Group; 5] = [
     (
         "the forwarder itself",
         tries! {
-            "+short CH TXT vpn-db.default.svc.cluster.local.explain.horizond" => "its route, cache and upstream, step by step",
+            "+short CH TXT db.c.binrc.com.explain.horizond" => "a name's route, cache and upstream, step by step",
             "+short CH TXT routes.horizond" => "the routes",
             "+short CH TXT upstreams.horizond" => "the upstreams and their health",
             "+short CH TXT cache.horizond" => "the cache",
             "+short CH TXT whoami.horizond" => "who you are to it",
             "+short CH TXT version.bind" => "its version",
-            "+nsid api.default.svc.cluster.local A" => "the node's name as NSID; ask twice: a TTL counting down",
+            "+nsid api.default.svc.cluster.local A" => "the node's name as NSID",
         },
     ),
 ];
 
-/// The commands that try the demo at `listen`, each with what it shows, in aligned columns.
+/// The commands that try the demo at `listen`, each with what it shows. Under each heading the
+/// explanations stand in one column.
 pub fn tries(listen: SocketAddr) -> String {
     let dig = format!("dig @{} -p {}", listen.ip(), listen.port());
-    let all = GROUPS.iter().flat_map(|(_, tries)| *tries);
-    let width = all.map(|one| one.question.len()).max().unwrap_or(0);
     let mut text = String::new();
     for (heading, tries) in &GROUPS {
+        let width = tries.iter().map(|one| one.question.len()).max().unwrap_or(0);
         // Writing into a String cannot fail.
         let _ = writeln!(text, "\n# {heading}");
         for one in *tries {
