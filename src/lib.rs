@@ -7,6 +7,7 @@ pub mod answer;
 pub mod cache;
 pub mod coalesce;
 pub mod config;
+pub mod demo;
 pub mod local;
 pub mod respond;
 pub mod route;
