@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::health::State;
 use super::RouteState;
+use super::health::State;
 use crate::config::{MAX_UPSTREAMS, Policy};
 use crate::time::Tick;
 

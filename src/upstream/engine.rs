@@ -41,14 +41,14 @@ pub type Routes = Vec<RouteState>;
 #[derive(Clone)]
 pub struct RouteRef {
     table: Rc<Arc<Routes>>,
-    index: usize,
+    at: usize,
 }
 
 impl RouteRef {
     /// The route at `index`; `None` if there is none.
     pub fn new(table: &Rc<Arc<Routes>>, index: u16) -> Option<RouteRef> {
-        let index = usize::from(index);
-        (index < table.len()).then(|| RouteRef { table: Rc::clone(table), index })
+        let at = usize::from(index);
+        (at < table.len()).then(|| RouteRef { table: Rc::clone(table), at })
     }
 }
 
@@ -56,7 +56,7 @@ impl Deref for RouteRef {
     type Target = RouteState;
 
     fn deref(&self) -> &RouteState {
-        &self.table[self.index]
+        &self.table[self.at]
     }
 }
 
@@ -218,10 +218,11 @@ impl Engine {
         }
         let upstream = Arc::clone(&exchange.route.upstreams[usize::from(place)]);
         let ports = exchange.route.ports;
-        let lane = self.lanes.entry(upstream.id).or_insert_with(|| {
-            Lane::new(Arc::clone(&upstream), ports)
-        });
-        let (_, dnssec_ok) = (0, Key::flags(&exchange.key).0);
+        let lane = self
+            .lanes
+            .entry(upstream.id)
+            .or_insert_with(|| Lane::new(Arc::clone(&upstream), ports));
+        let (dnssec_ok, _) = Key::flags(&exchange.key);
         let edns = edns && (dnssec_ok || !lane.is_plain(now));
         let mut buffer = [0u8; QUERY_MAX];
         let len = write_query(&exchange.key, edns, &mut buffer);
@@ -460,7 +461,7 @@ impl Engine {
         }
         for pending in connection.pending.into_values() {
             let again = self.exchanges.get_mut(pending.exchange).and_then(|exchange| {
-                let attempt = exchange.attempts.get(usize::from(pending.attempt))?;
+                let attempt = *exchange.attempts.get(usize::from(pending.attempt))?;
                 let again = connection.answered > 0 && exchange.may_redial();
                 again.then_some((attempt.place, attempt.edns))
             });
@@ -493,7 +494,8 @@ impl Engine {
         let (ticket, place) = (pending.exchange, attempt.place);
         let sent_again = match verdict {
             Verdict::Accepted(accepted) => {
-                if !attempt.edns && let Some(lane) = self.lanes.get_mut(&upstream.id)
+                if !attempt.edns
+                    && let Some(lane) = self.lanes.get_mut(&upstream.id)
                     && exchange_choked(&self.exchanges, ticket, place)
                 {
                     lane.learn_plain(now);
@@ -682,9 +684,9 @@ impl Engine {
             .connections
             .tickets()
             .filter(|&t| {
-                self.connections.get(t).is_some_and(|c| {
-                    c.pending.is_empty() && now.since(c.last_used) > tcp::IDLE
-                })
+                self.connections
+                    .get(t)
+                    .is_some_and(|c| c.pending.is_empty() && now.since(c.last_used) > tcp::IDLE)
             })
             .collect();
         for ticket in idle {

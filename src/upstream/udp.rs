@@ -7,8 +7,8 @@
 //! guess the id (16 bits) and which of the open ports it belongs to (14.8 bits for one guess, less
 //! log2 of the pool's size for a flood over all ports), inside one round-trip time.
 
-use std::collections::hash_map::Entry;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
