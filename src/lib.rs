@@ -11,6 +11,7 @@ pub mod demo;
 pub mod local;
 pub mod respond;
 pub mod route;
+pub mod serve;
 pub mod sys;
 pub mod telemetry;
 pub mod time;
