@@ -77,13 +77,13 @@ impl Prefix {
     pub fn reverse_zone(&self) -> Option<Name> {
         let mut text = String::new();
         match self.addr {
-            IpAddr::V4(v4) if self.len % 8 == 0 => {
+            IpAddr::V4(v4) if self.len.is_multiple_of(8) => {
                 for byte in v4.octets()[..usize::from(self.len / 8)].iter().rev() {
                     text += &format!("{byte}.");
                 }
                 text += "in-addr.arpa";
             }
-            IpAddr::V6(v6) if self.len % 4 == 0 => {
+            IpAddr::V6(v6) if self.len.is_multiple_of(4) => {
                 for nibble in (0..u32::from(self.len / 4)).rev() {
                     text += &format!("{:x}.", v6.to_bits() >> (124 - 4 * nibble) & 0xf);
                 }

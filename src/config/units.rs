@@ -37,7 +37,7 @@ pub enum UnitError {
     #[error("is more than one number and one unit")]
     Several,
     /// A decimal unit, or a unit in the wrong case, where this one was surely meant.
-    #[error("has an unknown unit, did you mean {0}?")]
+    #[error("has an unknown unit, perhaps {0} was meant")]
     Nearly(&'static str),
     /// Any other word.
     #[error("has an unknown unit")]
@@ -114,7 +114,8 @@ impl fmt::Display for ShowDuration {
         if millis == 0 {
             return f.write_str("0s");
         }
-        let whole = DURATION_UNITS.iter().find(|(_, scale)| millis % u128::from(*scale) == 0);
+        let whole =
+            DURATION_UNITS.iter().find(|(_, scale)| millis.is_multiple_of(u128::from(*scale)));
         let (unit, scale) = whole.copied().unwrap_or(("ms", 1));
         write!(f, "{}{unit}", millis / u128::from(scale))
     }
@@ -127,7 +128,7 @@ pub struct ShowSize(pub u64);
 
 impl fmt::Display for ShowSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match SIZE_UNITS.iter().find(|(_, scale)| self.0 != 0 && self.0 % scale == 0) {
+        match SIZE_UNITS.iter().find(|(_, scale)| self.0 != 0 && self.0.is_multiple_of(*scale)) {
             Some((unit, scale)) => write!(f, "{}{unit}", self.0 / scale),
             None => write!(f, "{}", self.0),
         }
