@@ -2,8 +2,8 @@
 //!
 //! The text is parsed into a tree that knows where each value stands, and the tree is walked by
 //! hand, table by table, so that one run shows every mistake and not only the first. Nothing is
-//! bound, sent or looked up, and no file but the configuration itself is opened. No input makes this
-//! panic.
+//! bound, sent or looked up, and no file but the configuration itself is opened. No input makes
+//! this panic.
 
 mod checks;
 mod diagnostic;
@@ -67,7 +67,8 @@ pub fn load(path: &Path) -> Result<Loaded, Errors> {
 /// Checks the text of a configuration file. `path` is for the messages only.
 ///
 /// # Errors
-/// All that is wrong with the text, in its order; at most [`MAX_ERRORS`] are kept, the rest counted.
+/// All that is wrong with the text, in its order; at most [`MAX_ERRORS`] are kept, the rest is
+/// counted.
 pub fn parse(text: &str, path: &Path) -> Result<Loaded, Errors> {
     if text.len() > MAX_FILE {
         return Err(too_large(path));

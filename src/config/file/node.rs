@@ -59,7 +59,8 @@ fn steer(item: &Item<'_, '_>, modes: &mut Vec<Steer>, report: &mut Report<'_>) {
     if mode != Steer::Kubelet {
         let word = STEER.iter().find(|(_, known)| *known == mode).map_or("", |(word, _)| word);
         let what = format!("steering by {word} is not done by this version");
-        let hint = "a later version will; until then name the listening address in the kubelet's clusterDNS";
+        let hint = "a later version will; until then name the listening address in the kubelet's \
+                    clusterDNS";
         report.warning(item.at, &item.key, &what, hint);
     }
 }
