@@ -7,6 +7,8 @@ pub mod cache;
 pub mod coalesce;
 pub mod config;
 pub mod local;
+pub mod node;
+pub mod resolv_conf;
 pub mod respond;
 pub mod route;
 pub mod sys;
