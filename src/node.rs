@@ -35,7 +35,7 @@ pub enum NodeError {
         /// Where it should have gone.
         interface: String,
     },
-    /// The kernel did not answer within [`netlink::REQUEST_TIMEOUT`](REQUEST_TIMEOUT).
+    /// The kernel did not answer within [`REQUEST_TIMEOUT`].
     #[error(
         "cannot {what}: the kernel did not answer a netlink request within {REQUEST_TIMEOUT:?}"
     )]

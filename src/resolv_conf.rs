@@ -1,7 +1,7 @@
 //! resolv.conf(5): where the host itself would ask, as upstreams of a route.
 //!
-//! [`parse`] reads the bytes, as tolerant as glibc; [`usable`] refuses what would lead back to us or
-//! nowhere; [`watch_file`](watch::watch_file) follows the file. Only the watcher touches the file
+//! [`parse`] reads the bytes, as tolerant as glibc; [`usable()`] refuses what would lead back to us or
+//! nowhere; [`watch_file`] follows the file. Only the watcher touches the file
 //! system, and nothing here sends a query or lies on the road of one.
 
 use std::fmt;

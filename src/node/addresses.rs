@@ -146,6 +146,8 @@ impl Notices {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::cell::RefCell;
     use std::collections::VecDeque;
 

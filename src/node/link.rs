@@ -6,6 +6,9 @@
 //! - an interface of ours has the alias [`ALIAS`] (`ip link` shows it);
 //! - an address of ours has the address protocol [`PROTOCOL`] (`ip address` shows `proto 53`).
 //!
+//! A process killed between making an interface and marking it (microseconds) leaves one that counts
+//! as somebody else's and stays.
+//!
 //! Linux before 5.18 does not keep an address's protocol. On an interface of ours that does not
 //! matter: the address goes with the interface. On `lo` it does, so there a listed /32 or /128 counts
 //! as ours unless it carries somebody else's protocol: the kernel puts nothing but 127.0.0.1 and ::1
@@ -361,6 +364,8 @@ impl fmt::Display for Kind {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn there(ip: &str, prefix_len: u8, protocol: Option<u8>) -> Address {
