@@ -9,6 +9,8 @@ pub mod coalesce;
 pub mod config;
 pub mod demo;
 pub mod local;
+pub mod node;
+pub mod resolv_conf;
 pub mod respond;
 pub mod route;
 pub mod serve;
