@@ -8,6 +8,7 @@ pub mod cache;
 pub mod coalesce;
 pub mod config;
 pub mod demo;
+pub mod listen;
 pub mod local;
 pub mod node;
 pub mod resolv_conf;

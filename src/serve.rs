@@ -204,7 +204,7 @@ impl Waiter {
 
 /// What became of a miss.
 pub enum Joined {
-    /// An exchange must be started for it.
+    /// An exchange must be started for it, by a shard, unless [`Desk::ready`] finds an answer.
     Start {
         /// Its key.
         key: Box<[u8]>,
@@ -213,8 +213,6 @@ pub enum Joined {
     },
     /// It waits with others.
     Waits,
-    /// Somebody else's exchange ended in between: the waiters are to be answered from the cache.
-    Ready(Settled),
     /// There are too many waiters; nothing will be answered.
     Shed,
 }
@@ -404,7 +402,7 @@ impl Desk {
     }
 
     /// Has a miss wait for its answer.
-    pub fn join(&mut self, miss: Miss, reply_to: ReplyTo, now: Tick) -> Joined {
+    pub fn join(&mut self, miss: Miss, reply_to: ReplyTo) -> Joined {
         let Miss { key, route, waiter } = miss;
         let waiter = Waiter { waiting: waiter, reply_to };
         match self.server.flights.join(key.as_bytes(), waiter) {
@@ -413,11 +411,7 @@ impl Desk {
                 self.stats.shed(ShedReason::Waiting);
                 Joined::Shed
             }
-            // The exchange that this question missed by a moment may have filled the cache since.
-            Join::Leader => match self.ready(key.as_bytes(), route, now) {
-                Some(settled) => Joined::Ready(settled),
-                None => Joined::Start { key: key.as_bytes().into(), route },
-            },
+            Join::Leader => Joined::Start { key: key.as_bytes().into(), route },
         }
     }
 

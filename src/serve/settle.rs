@@ -128,8 +128,9 @@ impl Desk {
         Some(Settled { entry: failure, ttl, note, source, waiters: Vec::new() })
     }
 
-    /// A fresh answer for a question that has become the leader of nobody yet, with all who wait.
-    pub(super) fn ready(&self, key: &[u8], route: u16, now: Tick) -> Option<Settled> {
+    /// A fresh answer for a question that was about to be asked, with all who wait for it: an
+    /// exchange that ended between the look into the cache and the joining has left it.
+    pub fn ready(&self, key: &[u8], route: u16, now: Tick) -> Option<Settled> {
         let entry = self.server.cache.get(key).filter(|entry| entry.route == route)?;
         let Freshness::Fresh(age) = entry.freshness(now) else { return None };
         let waiters = self.server.flights.take(key);

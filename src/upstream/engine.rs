@@ -218,10 +218,7 @@ impl Engine {
         }
         let upstream = Arc::clone(&exchange.route.upstreams[usize::from(place)]);
         let ports = exchange.route.ports;
-        let lane = self
-            .lanes
-            .entry(upstream.id)
-            .or_insert_with(|| Lane::new(Arc::clone(&upstream), ports));
+        let lane = self.lanes.entry(upstream.id).or_insert_with(|| Lane::new(&upstream, ports));
         let (dnssec_ok, _) = Key::flags(&exchange.key);
         let edns = edns && (dnssec_ok || !lane.is_plain(now));
         let mut buffer = [0u8; QUERY_MAX];
@@ -271,7 +268,7 @@ impl Engine {
         let ticket = match known {
             Some(ticket) if worn.is_none() => ticket,
             _ => {
-                let socket = Socket::open(upstream.addr, upstream.id, place, &mut self.rng, now)?;
+                let socket = Socket::open(upstream.addr, &mut self.rng, now)?;
                 let ticket = self.sockets.insert(socket);
                 lane.ports[place] = Some(ticket);
                 let token = TOKEN_UDP | Slots::<Socket>::pack(ticket);
