@@ -4,6 +4,7 @@ pub mod accept;
 pub mod admin;
 pub mod admit;
 pub mod answer;
+pub mod app;
 pub mod cache;
 pub mod coalesce;
 pub mod config;

@@ -23,7 +23,7 @@ use crate::telemetry::labels::{DropReason, Family, Kind, Proto, ShedReason, Sour
 use crate::telemetry::querylog::{QueryLog, Record};
 use crate::telemetry::stats::{NO_ROUTE, Stats};
 use crate::time::{Clock, Tick};
-use crate::upstream::{RouteRef, Routes};
+use crate::upstream::{RouteRef, RouteView, Routes};
 use crate::wire::edns::{Ede, ede};
 use crate::wire::header::{Rcode, flag};
 use crate::wire::query::{Fault, Query};
@@ -225,7 +225,7 @@ pub struct Desk {
     pub stats: Arc<Stats>,
     log: QueryLog,
     acls: Arc<Acls>,
-    routes: Rc<Arc<Routes>>,
+    routes: Rc<RouteView>,
     /// Hits of the batch by route, for the histogram.
     hits: Vec<u64>,
 }
@@ -237,7 +237,7 @@ impl Desk {
     /// A desk for the calling thread.
     pub fn new(server: Arc<Server>, stats: Arc<Stats>, log: QueryLog) -> Desk {
         let acls = server.acls.load_full();
-        let routes = Rc::new(server.routes.load_full());
+        let routes = Rc::new(RouteView(server.routes.load_full()));
         let hits = vec![0; server.policies.len()];
         Desk { server, stats, log, acls, routes, hits }
     }
@@ -251,16 +251,16 @@ impl Desk {
             self.acls = Arc::clone(&acls);
         }
         let routes = self.server.routes.load();
-        let changed = !Arc::ptr_eq(&routes, &self.routes);
+        let changed = !Arc::ptr_eq(&routes, &self.routes.0);
         if changed {
-            self.routes = Rc::new(Arc::clone(&routes));
+            self.routes = Rc::new(RouteView(Arc::clone(&routes)));
         }
         changed
     }
 
     /// The upstreams as this thread knows them.
-    pub fn routes(&self) -> &Rc<Arc<Routes>> {
-        &self.routes
+    pub fn routes(&self) -> &Routes {
+        &self.routes.0
     }
 
     /// A route of them.

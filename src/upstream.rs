@@ -26,7 +26,7 @@ mod udp;
 mod wheel;
 
 pub use engine::{
-    Done, Engine, Outcome, Refusal, RouteRef, Routes, TOKEN_KIND, TOKEN_TCP, TOKEN_UDP,
+    Done, Engine, Outcome, Refusal, RouteRef, RouteView, Routes, TOKEN_KIND, TOKEN_TCP, TOKEN_UDP,
 };
 pub use health::{Health, State};
 

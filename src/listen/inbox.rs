@@ -1,10 +1,11 @@
 //! Work that other threads hand to a shard.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::sys::Waker;
+use crate::time::Tick;
 
 /// Something for a shard to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,7 +24,8 @@ pub struct Inbox {
     jobs: Mutex<Vec<Job>>,
     limit: usize,
     waker: Waker,
-    stop: AtomicBool,
+    /// Zero: not yet.
+    stops_at: AtomicU64,
     in_flight: AtomicUsize,
 }
 
@@ -37,7 +39,7 @@ impl Inbox {
             jobs: Mutex::default(),
             limit,
             waker: Waker::new()?,
-            stop: AtomicBool::new(false),
+            stops_at: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
         })
     }
@@ -66,15 +68,18 @@ impl Inbox {
         std::mem::swap(&mut *jobs, out);
     }
 
-    /// Has the shard take no new packets, finish what is in flight, and end.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
+    /// Has the shard take no new packets, finish what is in flight until `at`, and end.
+    pub fn stop(&self, at: Tick) {
+        self.stops_at.store(at.0.max(1), Ordering::Release);
         self.waker.wake();
     }
 
-    /// Whether it shall end.
-    pub fn is_stopping(&self) -> bool {
-        self.stop.load(Ordering::Acquire)
+    /// When it shall end at the latest; `None` while it shall go on.
+    pub fn stops_at(&self) -> Option<Tick> {
+        match self.stops_at.load(Ordering::Acquire) {
+            0 => None,
+            at => Some(Tick(at)),
+        }
     }
 
     /// The descriptor to be watched.

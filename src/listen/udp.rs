@@ -9,7 +9,6 @@ use std::io;
 use std::net::UdpSocket;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::inbox::{Inbox, Job};
 use crate::serve::{Client, Desk, Joined, ReplyTo, Settled, Step};
@@ -48,10 +47,6 @@ pub struct Shard {
     message: Vec<u8>,
 }
 
-/// How long a shard may take to finish what is in flight.
-#[derive(Debug, Clone, Copy)]
-pub struct Drain(pub Duration);
-
 impl Shard {
     /// A shard that answers on `sockets` (in the order of the listening addresses), with `slots`
     /// exchanges at most. To be made on the thread that runs it.
@@ -88,11 +83,11 @@ impl Shard {
         })
     }
 
-    /// Serves until the inbox says stop; then finishes what is in flight, for at most `drain`.
+    /// Serves until the inbox says stop; then finishes what is in flight, until the time it says.
     ///
     /// # Errors
     /// epoll_wait(2) failed: the shard cannot go on.
-    pub fn run(mut self, drain: Drain) -> io::Result<()> {
+    pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::new(EVENTS);
         let mut ready: Vec<Event> = Vec::with_capacity(EVENTS);
         let mut last_call = None;
@@ -109,16 +104,17 @@ impl Shard {
             ready.clear();
             ready.extend(events.iter());
             if self.desk.refresh() {
-                let routes = Arc::clone(self.desk.routes());
-                self.engine.retain(&routes);
+                self.engine.retain(self.desk.routes());
             }
             ready.iter().for_each(|event| self.dispatch(*event));
             let now = self.clock.now();
             self.engine.on_time(now);
             self.finish_turn(now);
-            if last_call.is_none() && self.inbox.is_stopping() {
+            if last_call.is_none()
+                && let Some(until) = self.inbox.stops_at()
+            {
                 self.take_leave();
-                last_call = Some(self.clock.now() + drain.0);
+                last_call = Some(until);
             }
         }
     }

@@ -64,9 +64,9 @@ impl Desk {
                 client.addr.port(),
                 client.proto.as_str()
             )],
-            Topic::Routes => self.routes.iter().map(|route| self.route_row(route)).collect(),
+            Topic::Routes => self.routes().iter().map(|route| self.route_row(route)).collect(),
             Topic::Upstreams => self
-                .routes
+                .routes()
                 .iter()
                 .flat_map(|route| {
                     route.upstreams.iter().map(move |upstream| {
@@ -127,7 +127,7 @@ impl Desk {
             rows.push("no route owns it: REFUSED".into());
             return rows;
         };
-        let Some(route) = self.routes.get(usize::from(owner.route)) else { return rows };
+        let Some(route) = self.routes().get(usize::from(owner.route)) else { return rows };
         rows.push(format!("route {} by {}", route.name, owner.describe(wire)));
         for (qtype, label) in [(rtype::A, "A"), (rtype::AAAA, "AAAA")] {
             rows.push(format!("cache {label}: {}", self.cache_state(wire, qtype, now)));

@@ -36,19 +36,22 @@ use exchange::{Attempt, Cause, Exchange, MAX_ATTEMPTS, Via};
 /// The routes of one moment, shared by all shards.
 pub type Routes = Vec<RouteState>;
 
-/// A route in a table that may be replaced while an exchange is under way. The count is the
-/// shard's own, so that shards do not meet at it.
+/// One thread's hold on the routes: counted by that thread alone, so that shards do not meet at the
+/// shared count with every miss.
+pub struct RouteView(pub Arc<Routes>);
+
+/// A route in a table that may be replaced while an exchange is under way.
 #[derive(Clone)]
 pub struct RouteRef {
-    table: Rc<Arc<Routes>>,
+    view: Rc<RouteView>,
     at: usize,
 }
 
 impl RouteRef {
     /// The route at `index`; `None` if there is none.
-    pub fn new(table: &Rc<Arc<Routes>>, index: u16) -> Option<RouteRef> {
+    pub fn new(view: &Rc<RouteView>, index: u16) -> Option<RouteRef> {
         let at = usize::from(index);
-        (at < table.len()).then(|| RouteRef { table: Rc::clone(table), at })
+        (at < view.0.len()).then(|| RouteRef { view: Rc::clone(view), at })
     }
 }
 
@@ -56,7 +59,7 @@ impl Deref for RouteRef {
     type Target = RouteState;
 
     fn deref(&self) -> &RouteState {
-        &self.table[self.at]
+        &self.view.0[self.at]
     }
 }
 
