@@ -26,6 +26,7 @@ use crate::sys;
 use crate::telemetry::metrics::{Metrics, MetricsError};
 use crate::telemetry::querylog::{self, QueryLog};
 use crate::telemetry::stats::Stats;
+use crate::time::Clock;
 
 mod picture;
 mod signals;
@@ -116,7 +117,7 @@ async fn serve(config: &Config, options: &Options, signals: Signals) -> Result<(
     let upstreams = Upstreams::new(config);
     let routes = upstreams.build(&Vec::new(), &own);
     let node = config.node.name.clone().unwrap_or_else(node_name);
-    let server = Arc::new(Server::new(config, node, routes, own));
+    let server = Arc::new(Server::new(config, node, routes, own, Clock::start()));
 
     let (threads, picture) = start(config, options, &server, sockets, shards)?;
     let stats = threads.admin_stats();

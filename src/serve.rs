@@ -84,8 +84,15 @@ pub struct Acls {
 }
 
 impl Server {
-    /// From a validated configuration, the routes' upstreams and the host's addresses.
-    pub fn new(config: &Config, node: String, routes: Routes, own: Vec<IpAddr>) -> Server {
+    /// From a validated configuration, the routes' upstreams and the host's addresses. All ticks
+    /// are `clock`'s.
+    pub fn new(
+        config: &Config,
+        node: String,
+        routes: Routes,
+        own: Vec<IpAddr>,
+        clock: Clock,
+    ) -> Server {
         let policies: Box<[RoutePolicy]> = config
             .routes
             .iter()
@@ -105,7 +112,7 @@ impl Server {
             routes: ArcSwap::from_pointee(routes),
             acls: ArcSwap::default(),
             node: node.into(),
-            clock: Clock::start(),
+            clock,
             single_label: config.local.single_label,
             refuse: config.admit.refuse,
             admit: (config.admit.allow.clone(), config.admit.debug.clone()),

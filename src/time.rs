@@ -1,6 +1,8 @@
 //! Time as the core sees it: a number that comes in as an argument, so that tests own the clock.
 
 use std::ops::Add;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Microseconds since the process started its clock. Never goes back.
@@ -30,19 +32,42 @@ impl Add<Duration> for Tick {
     }
 }
 
-/// The real clock (CLOCK_MONOTONIC).
-#[derive(Debug, Clone, Copy)]
-pub struct Clock(Instant);
+/// Shows the time of all ticks: the machine's, or the one that a test sets.
+#[derive(Debug, Clone)]
+pub struct Clock(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    Machine(Instant),
+    Manual(Arc<AtomicU64>),
+}
 
 impl Clock {
-    /// A clock that shows zero now.
+    /// CLOCK_MONOTONIC, zero now.
     pub fn start() -> Clock {
-        Clock(Instant::now())
+        Clock(Source::Machine(Instant::now()))
+    }
+
+    /// A clock that stands still until [`Clock::advance`]; its copies show the same.
+    pub fn manual() -> Clock {
+        Clock(Source::Manual(Arc::default()))
     }
 
     /// What it shows.
     #[inline]
     pub fn now(&self) -> Tick {
-        Tick(u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX))
+        Tick(match &self.0 {
+            Source::Machine(start) => {
+                u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
+            }
+            Source::Manual(now) => now.load(Ordering::Acquire),
+        })
+    }
+
+    /// Moves a manual clock; the machine's goes by itself.
+    pub fn advance(&self, by: Duration) {
+        if let Source::Manual(now) = &self.0 {
+            now.fetch_add(u64::try_from(by.as_micros()).unwrap_or(u64::MAX), Ordering::AcqRel);
+        }
     }
 }

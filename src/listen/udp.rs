@@ -64,7 +64,7 @@ impl Shard {
             epoll.add(socket, TOKEN_LISTENER | i as u64, Interest::Read)?;
         }
         epoll.add(inbox.waker(), TOKEN_INBOX, Interest::Read)?;
-        let clock = desk.server.clock;
+        let clock = desk.server.clock.clone();
         let routes = desk.server.policies.len();
         let engine = Engine::new(Rc::clone(&epoll), slots, routes, clock.now());
         let sends = sockets.iter().map(|_| SendBatch::new(BATCH, OUR_PAYLOAD.into())).collect();
