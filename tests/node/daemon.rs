@@ -4,11 +4,14 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::http;
-use crate::lab::{INTERNET, Lab, MAGICDNS, NODE_V4, NODE_V6};
+use crate::lab::{Lab, MAGICDNS, NODE_V4, NODE_V6};
 use crate::process::Service;
 
 /// Where `/metrics` and `/readyz` are, in the node's namespace.
 pub const ADMIN: &str = "127.0.0.1:9253";
+
+/// The node's resolv.conf, in the lab's directory.
+pub const RESOLV_CONF: &str = "node/resolv.conf";
 
 /// What differs between the tests' configurations.
 pub struct Settings<'a> {
@@ -18,21 +21,24 @@ pub struct Settings<'a> {
     pub node: &'a str,
     /// Further lines of `[listen]`.
     pub listen: &'a str,
+    /// The node's resolv.conf, whose servers are the internet route's upstreams.
+    pub resolv_conf: &'a str,
     /// Further lines of the cluster and tailnet routes.
     pub private: &'a str,
 }
 
 impl Default for Settings<'_> {
     fn default() -> Self {
-        Self { coredns: "10.96.0.10", node: "", listen: "", private: "" }
+        let resolv_conf = "nameserver 198.51.100.53\n";
+        Self { coredns: "10.96.0.10", node: "", listen: "", resolv_conf, private: "" }
     }
 }
 
 impl Settings<'_> {
     /// Writes the file and gives its path.
     pub fn write(&self, lab: &Lab) -> PathBuf {
-        let resolv_conf = lab.file("node/resolv.conf", &format!("nameserver {INTERNET}\n"));
-        let Self { coredns, node, listen, private } = self;
+        let Self { coredns, node, listen, resolv_conf, private } = self;
+        let resolv_conf = lab.file(RESOLV_CONF, resolv_conf);
         let text = format!(
             r#"
 [listen]

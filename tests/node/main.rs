@@ -22,6 +22,7 @@ mod tap;
 
 mod access;
 mod chasing;
+mod failover;
 mod horizons;
 mod outage;
 mod prometheus;

@@ -33,6 +33,19 @@ fn magicdns_is_killed_and_comes_back() {
 }
 
 #[test]
+fn the_internet_is_killed_and_comes_back() {
+    let lab = Lab::new();
+    let taps = Taps::start(&lab);
+    let _coredns = servers::fake_coredns(&lab, 2);
+    let _magicdns = Authority::Knot.magicdns(&lab);
+    let mut internet = Some(servers::internet(&lab));
+    let _daemon = Settings::default().start(&lab);
+    interrupt(&lab, &taps, Horizon::Internet, |up| {
+        internet = up.then(|| servers::internet(&lab));
+    });
+}
+
+#[test]
 fn coredns_closes_its_udp_port_and_comes_back() {
     cluster_outage("10.96.0.10", stop_or_resume);
 }

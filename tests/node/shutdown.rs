@@ -1,5 +1,6 @@
 //! SIGTERM: what is in flight is answered, the exit is clean, the addresses go or stay as told.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -104,12 +105,20 @@ fn a_kill_leaves_the_addresses_and_the_next_start_takes_them_up() {
 }
 
 #[test]
-fn check_accepts_the_configuration_and_touches_nothing() {
+fn check_judges_the_configuration_and_touches_nothing() {
     let lab = Lab::new();
-    let config = Settings::default().write(&lab);
-    let mut command = Command::new(program());
-    command.arg("check").arg("--config").arg(config);
-    let output = lab.node.run(|| command.output()).unwrap();
-    assert!(output.status.success(), "{output:?}");
+    let good = Settings::default().write(&lab);
+    let bad = Settings { listen: "shardss = 2", ..Settings::default() };
+    let check = |config: &Path| {
+        let mut command = Command::new(program());
+        command.arg("check").arg("--config").arg(config);
+        lab.node.run(|| command.output()).unwrap()
+    };
+    let output = check(&good);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let output = check(&bad.write(&lab));
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("shardss") && said.contains("shards"), "the key and the nearest: {said}");
     assert_eq!(has_addresses(&lab), [false, false]);
 }
