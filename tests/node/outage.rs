@@ -94,6 +94,12 @@ fn cluster_outage(upstream: &str, switch: fn(&mut FakeCoreDns, bool)) {
     interrupt(&lab, &taps, Horizon::Cluster, |up| switch(&mut coredns, up));
 }
 
+/// Panics if there are any, with the first of them.
+fn none(what: &str, outcomes: &[&Outcome], all: usize) {
+    let first = &outcomes[..outcomes.len().min(5)];
+    assert!(outcomes.is_empty(), "{what}: {} of {all}, such as {first:#?}", outcomes.len());
+}
+
 /// Switches one horizon's server off and on under load, and judges every answer.
 fn interrupt(lab: &Lab, taps: &Taps, dead: Horizon, mut switch: impl FnMut(bool)) {
     let load = Load::start(&lab.pod, NODE_V4, pod_name);
@@ -109,23 +115,14 @@ fn interrupt(lab: &Lab, taps: &Taps, dead: Horizon, mut switch: impl FnMut(bool)
 
     let (of_dead, of_live): (Vec<_>, Vec<_>) =
         outcomes.into_iter().partition(|outcome| outcome.horizon == dead);
+    let all = of_dead.len() + of_live.len();
     let lost: Vec<_> = of_live.iter().filter(|outcome| !outcome.resolved()).collect();
-    assert!(
-        lost.is_empty(),
-        "lost in a live horizon: {} of {}: {lost:?}",
-        lost.len(),
-        of_live.len()
-    );
+    none("lost in a live horizon", &lost, of_live.len());
     let wrong: Vec<_> =
         of_dead.iter().filter(|o| !o.resolved() && !o.failed_with_reason()).collect();
-    assert!(
-        wrong.is_empty(),
-        "neither an address nor a reason: {} of {}: {wrong:?}",
-        wrong.len(),
-        of_dead.len()
-    );
+    none("neither an address nor a reason", &wrong, of_dead.len());
     let late: Vec<_> = of_dead.iter().chain(&of_live).filter(|outcome| outcome.late()).collect();
-    assert!(late.is_empty(), "a stub had given up on them: {late:?}");
+    none("after a stub had given up", &late, all);
     taps.assert_no_leaks();
 }
 
@@ -144,7 +141,7 @@ fn one_replica_of_two_dies_and_no_name_is_lost() {
     load.wait("answers of the other", ENOUGH * 5, Horizon::Cluster, dead, Outcome::resolved);
     let outcomes = load.finish();
     let lost: Vec<_> = outcomes.iter().filter(|outcome| !outcome.resolved()).collect();
-    assert!(lost.is_empty(), "lost: {} of {}: {lost:?}", lost.len(), outcomes.len());
+    none("lost", &lost, outcomes.len());
     taps.assert_no_leaks();
 }
 
