@@ -1,0 +1,149 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::respond::{Ask, Ttl};
+
+const NAME: &[u8] = b"\x01a\x07example\0";
+const CAPS: Caps = Caps { max_ttl: 1000, max_negative_ttl: 5 };
+
+fn asked(qtype: u16) -> Asked<'static> {
+    Asked { question: Question { name: NAME, qtype, qclass: 1 }, edns: true }
+}
+
+/// A response with this rcode and these records (each: section, bytes).
+fn response(flags: u16, qtype: u16, records: &[(usize, &[u8])]) -> Vec<u8> {
+    let mut counts = [1, 0, 0, 0];
+    records.iter().for_each(|(section, _)| counts[section + 1] += 1);
+    let mut bytes = Header { id: 7, flags: flag::QR | flags, counts }.to_bytes().to_vec();
+    bytes.extend(b"\x01A\x07eXample\0");
+    bytes.extend(qtype.to_be_bytes());
+    bytes.extend([0, 1]);
+    records.iter().for_each(|(_, record)| bytes.extend(*record));
+    bytes
+}
+
+const A: &[u8] = b"\xc0\x0c\0\x01\0\x01\0\0\x01\x2c\0\x04\x0a\0\0\x01";
+const OPT: &[u8] = b"\0\0\x29\x10\0\0\0\0\0\0\0";
+const SOA: &[u8] =
+    b"\0\0\x06\0\x01\0\0\0\x0a\0\x16\0\0\0\0\0\x01\0\0\0\x02\0\0\0\x03\0\0\0\x04\0\0\0\x07";
+
+fn accepted(qtype: u16, message: &[u8]) -> Accepted {
+    match judge(asked(qtype), message, CAPS) {
+        Verdict::Accepted(accepted) => accepted,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_answer_loses_its_opt_and_keeps_its_records() {
+    let with = accepted(1, &response(0x0480, 1, &[(0, A), (2, OPT)]));
+    let without = accepted(1, &response(0x0080, 1, &[(0, A)]));
+    assert_eq!(with, without);
+    assert_eq!((with.answer.kind, with.lifetime), (Kind::Positive, Some(300)));
+    assert_eq!(with.answer.header().counts, [1, 1, 0, 0]);
+    assert_eq!(with.answer.header().flags, flag::QR | flag::RA);
+}
+
+#[test]
+fn records_behind_an_opt_move_and_stay_right() {
+    // An MX whose names point at the question and at a record behind the OPT.
+    let glue = b"\x02mx\xc0\x0c\0\x01\0\x01\0\0\0\x09\0\x04\x0a\0\0\x02";
+    let ns = b"\xc0\x0c\0\x02\0\x01\0\0\0\x09\0\x05\x02ns\xc0\x0c";
+    let message = response(0, 1, &[(0, A), (2, OPT), (2, glue), (2, ns)]);
+    let answer = accepted(1, &message).answer;
+    assert_eq!(answer.header().counts, [1, 1, 0, 2]);
+    let records: Vec<_> =
+        Records::new(answer.wire(), answer.question_end(), [1, 0, 2]).map(|r| r.unwrap()).collect();
+    assert_eq!(records[2].rdata.end, answer.wire().len());
+    let owner = NameBuf::expand(answer.wire(), records[1].start).unwrap();
+    assert_eq!(owner.as_wire(), b"\x02mx\x01a\x07example\0");
+    let target = NameBuf::expand(answer.wire(), records[2].rdata.start).unwrap();
+    assert_eq!(target.as_wire(), b"\x02ns\x01a\x07example\0");
+    assert_eq!(answer.ttls().len(), 3);
+}
+
+#[test]
+fn lifetimes() {
+    let long = b"\xc0\x0c\0\x01\0\x01\0\x01\0\0\0\x04\x0a\0\0\x01";
+    let huge = b"\xc0\x0c\0\x01\0\x01\xff\xff\xff\xff\0\x04\x0a\0\0\x01";
+    for (flags, records, kind, lifetime) in [
+        (0, &[(0usize, A)][..], Kind::Positive, Some(300)),
+        (0, &[(0, A), (1, SOA)], Kind::Positive, Some(10)),
+        (0, &[(0, long)], Kind::Positive, Some(1000)),
+        (0, &[(0, huge)], Kind::Positive, None),
+        (3, &[(1, SOA)], Kind::Negative, Some(5)),
+        (0, &[(1, SOA)], Kind::Negative, Some(5)),
+        (3, &[], Kind::Negative, None),
+        (0, &[], Kind::Negative, None),
+        (6, &[], Kind::Failure, None),
+    ] {
+        let got = accepted(1, &response(flags, 1, records));
+        assert_eq!((got.answer.kind, got.lifetime), (kind, lifetime), "{flags} {records:?}");
+    }
+}
+
+#[test]
+fn a_negative_answer_shows_no_more_than_its_lifetime() {
+    let got = accepted(1, &response(3, 1, &[(1, SOA)]));
+    let ask = Ask { id: 1, flags: 0, name: NAME, edns: None, room: 512 };
+    let mut out = [0; 512];
+    let len = crate::respond::answer(&got.answer, &ask, Ttl::Elapsed(2), None, b"", &mut out);
+    let soa = Records::new(&out[..len], got.answer.question_end(), [0, 1, 0]).next();
+    assert_eq!(soa.unwrap().unwrap().ttl, 3);
+}
+
+#[test]
+fn chains() {
+    let cname = b"\xc0\x0c\0\x05\0\x01\0\0\0\x05\0\x04\x01b\xc0\x0e";
+    let target = b"\x01b\xc0\x0e\0\x01\0\x01\0\0\0\x05\0\x04\x0a\0\0\x01";
+    let stray = b"\x01z\xc0\x0e\0\x01\0\x01\0\0\0\x05\0\x04\x0a\0\0\x01";
+    let full = accepted(1, &response(0, 1, &[(0, target), (0, cname)]));
+    assert_eq!(full.answer.kind, Kind::Positive);
+    let half = accepted(1, &response(0, 1, &[(0, cname)]));
+    assert_eq!((half.answer.kind, half.lifetime), (Kind::Negative, None));
+    assert!(matches!(judge(asked(1), &response(0, 1, &[(0, stray)]), CAPS), Verdict::Failed(_)));
+    let loops = b"\xc0\x0c\0\x05\0\x01\0\0\0\x05\0\x02\xc0\x0c";
+    assert!(matches!(judge(asked(1), &response(0, 1, &[(0, loops)]), CAPS), Verdict::Failed(_)));
+}
+
+#[test]
+fn what_is_no_answer() {
+    let good = response(0, 1, &[(0, A)]);
+    let judged = |message: &[u8]| judge(asked(1), message, CAPS);
+    assert_eq!(judged(&good[..11]), Verdict::NotOurs);
+    assert_eq!(judge(asked(28), &good, CAPS), Verdict::NotOurs);
+    let mut other = good.clone();
+    other[13] = b'b';
+    assert_eq!(judged(&other), Verdict::NotOurs);
+    let mut query = good.clone();
+    query[2] &= 0x7f;
+    assert_eq!(judged(&query), Verdict::NotOurs);
+    for cut in 27..good.len() {
+        assert_eq!(judged(&good[..cut]), Verdict::Malformed, "{cut}");
+    }
+    assert_eq!(judged(&[&good[..], b"x"].concat()), Verdict::Malformed);
+    let two_opts = response(0, 1, &[(0, A), (2, OPT), (2, OPT)]);
+    assert_eq!(judged(&two_opts), Verdict::Malformed);
+    let servfail = Verdict::Failed(Failed { rcode: Rcode::SERVFAIL, ede: None });
+    assert_eq!(judged(&response(2, 1, &[])), servfail);
+    assert_eq!(judged(&response(1, 1, &[])), Verdict::NoEdns(Rcode::FORMERR));
+    assert_eq!(judged(&response(4, 1, &[])), Verdict::NoEdns(Rcode::NOTIMP));
+    let bare = Header { id: 7, flags: flag::QR | 1, counts: [0; 4] }.to_bytes();
+    assert_eq!(judged(&bare), Verdict::NoEdns(Rcode::FORMERR));
+}
+
+#[test]
+fn a_truncated_answer_is_kept_in_case_tcp_fails() {
+    let message = response(flag::TC, 1, &[(0, A)]);
+    let Verdict::Truncated(Some(kept)) = judge(asked(1), &message, CAPS) else { panic!() };
+    assert!(kept.answer.header().has(flag::TC));
+    assert_eq!(kept.lifetime, None);
+    assert_eq!(judge(asked(1), &message[..30], CAPS), Verdict::Truncated(None));
+}
+
+#[test]
+fn the_upstreams_reason_is_read() {
+    let opt = b"\0\0\x29\x10\0\0\0\0\0\0\x0a\0\x0f\0\x06\0\x09why?";
+    let got = judge(asked(1), &response(2, 1, &[(2, opt)]), CAPS);
+    let ede = Some(Ede::new(9, "why?"));
+    assert_eq!(got, Verdict::Failed(Failed { rcode: Rcode::SERVFAIL, ede }));
+}

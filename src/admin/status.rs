@@ -1,0 +1,133 @@
+//! What `/status` says: one picture of the daemon, read by people and by programs.
+//!
+//! Fields may be added; none changes its meaning. Unknown fields are ignored when read, so that the
+//! command of one version can ask the daemon of another.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The most suffixes of a route that are listed.
+pub const SUFFIXES: usize = 100;
+
+/// The daemon at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The program's version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Whole seconds since its start.
+    pub uptime_seconds: u64,
+    /// The running configuration.
+    pub config: ConfigStatus,
+    /// The node's name, as `id.server` gives it.
+    pub node: String,
+    /// Addresses that clients ask.
+    pub listen: Vec<SocketAddr>,
+    /// Threads that serve them.
+    pub shards: usize,
+    /// Addresses of this host as known now: what `node` in an ACL stands for.
+    pub own_addresses: Vec<IpAddr>,
+    /// Queries received since the start.
+    pub requests: u64,
+    /// Exchanges in flight.
+    pub in_flight: u64,
+    /// Clients that wait for exchanges.
+    pub waiting: u64,
+    /// The cache.
+    pub cache: CacheStatus,
+    /// The routes in the order of the configuration.
+    pub routes: Vec<RouteStatus>,
+}
+
+/// The running configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConfigStatus {
+    /// Its file.
+    pub path: PathBuf,
+    /// [`crate::config::Config::hash`] in 16 hexadecimal digits, as in the metrics.
+    pub hash: String,
+}
+
+/// The cache.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CacheStatus {
+    /// Entries.
+    pub entries: u64,
+    /// What they take, overhead included.
+    pub bytes: u64,
+    /// What they may take.
+    pub limit_bytes: u64,
+    /// Queries answered from fresh entries since the start.
+    pub hits: u64,
+    /// Queries that were not.
+    pub misses: u64,
+}
+
+/// One route.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RouteStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether its names are kept from other routes' upstreams.
+    pub private: bool,
+    /// The first [`SUFFIXES`] of its suffixes, reverse zones included.
+    pub suffixes: Vec<String>,
+    /// How many it has in all.
+    pub suffix_count: usize,
+    /// In the order of the configuration.
+    pub upstreams: Vec<UpstreamStatus>,
+}
+
+impl RouteStatus {
+    /// A route with its suffixes cut to what is listed.
+    pub fn new<S: ToString>(
+        name: &str,
+        private: bool,
+        suffixes: impl ExactSizeIterator<Item = S>,
+        upstreams: Vec<UpstreamStatus>,
+    ) -> RouteStatus {
+        RouteStatus {
+            name: name.to_owned(),
+            private,
+            suffix_count: suffixes.len(),
+            suffixes: suffixes.take(SUFFIXES).map(|suffix| suffix.to_string()).collect(),
+            upstreams,
+        }
+    }
+}
+
+/// One upstream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UpstreamStatus {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// `udp` or `tcp`.
+    pub transport: String,
+    /// Whether it is asked when it is its turn.
+    pub healthy: bool,
+    /// Smoothed round-trip time in milliseconds; `None` before the first answer.
+    pub srtt_ms: Option<f64>,
+    /// Queries it has not answered yet.
+    pub in_flight: u64,
+    /// Queries sent since the start.
+    pub requests: u64,
+    /// Of those, failed.
+    pub failures: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_suffix_lists_are_cut_and_counted() {
+        let route = RouteStatus::new("big", true, 0..1000, Vec::new());
+        assert_eq!((route.suffixes.len(), route.suffix_count), (SUFFIXES, 1000));
+        assert_eq!(route.suffixes[99], "99");
+        let route = RouteStatus::new("small", false, ["."].iter(), Vec::new());
+        assert_eq!((route.suffixes, route.suffix_count), (vec![".".to_owned()], 1));
+    }
+}

@@ -1,0 +1,184 @@
+//! An answer as it is kept and handed on: wire bytes made ready once, patched for each client.
+//!
+//! [`crate::accept`] makes them from what upstreams send, [`crate::local`] from what is known here;
+//! the cache holds them; [`crate::respond`] turns them into the bytes for one client. Nothing here
+//! knows clients, routes or time.
+
+use crate::wire::edns::{Ede, ede};
+use crate::wire::header::{self, Header, Rcode, flag};
+use crate::wire::{MAX_MESSAGE, write_u16};
+
+/// What sort of answer it is: how long it may live and how it is counted depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Records that answer the question.
+    Positive,
+    /// NXDOMAIN or NODATA (RFC 2308).
+    Negative,
+    /// A failure that is remembered for a while (RFC 9520), or an rcode that is only passed on.
+    Failure,
+}
+
+/// One answer: header with id 0, folded question, records without OPT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    wire: Box<[u8]>,
+    ttls: Box<[u16]>,
+    question_end: u16,
+    /// What sort of answer it is.
+    pub kind: Kind,
+    /// The upstream's extended error, or ours.
+    pub ede: Option<Ede>,
+}
+
+impl Answer {
+    /// The message. Flags have QR, RA, the rcode, AD where the upstream vouched for it, and AA for
+    /// local data.
+    #[inline]
+    pub fn wire(&self) -> &[u8] {
+        &self.wire
+    }
+
+    /// Offsets of all TTLs in [`Answer::wire`].
+    #[inline]
+    pub fn ttls(&self) -> &[u16] {
+        &self.ttls
+    }
+
+    /// Where the question ends; 12 where there is none.
+    #[inline]
+    pub fn question_end(&self) -> usize {
+        usize::from(self.question_end)
+    }
+
+    /// Header of the message.
+    pub fn header(&self) -> Header {
+        Header::read(&self.wire).unwrap_or(Header { id: 0, flags: flag::QR, counts: [0; 4] })
+    }
+
+    /// The response code (never an extended one).
+    #[inline]
+    pub fn rcode(&self) -> Rcode {
+        Rcode(u16::from(self.wire[3] & 0x0f))
+    }
+
+    /// Heap bytes behind this value.
+    pub fn heap(&self) -> usize {
+        self.wire.len() + self.ttls.len() * 2 + self.ede.as_ref().map_or(0, |e| e.text.len())
+    }
+
+    /// A failure without records.
+    pub fn failure(question: Question<'_>, rcode: Rcode, ede: Ede) -> Answer {
+        let mut writer = Writer::new(question, rcode, 0);
+        writer.kind = Kind::Failure;
+        writer.ede = Some(ede);
+        writer.finish()
+    }
+
+    /// The extended error that a stale use of this answer carries (RFC 8914, 4.4 and 4.20).
+    pub fn stale_code(&self) -> u16 {
+        if self.rcode() == Rcode::NXDOMAIN { ede::STALE_NXDOMAIN } else { ede::STALE }
+    }
+}
+
+/// A question, folded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Question<'a> {
+    /// Uncompressed, lower case, root label included.
+    pub name: &'a [u8],
+    /// QTYPE.
+    pub qtype: u16,
+    /// QCLASS.
+    pub qclass: u16,
+}
+
+/// Sections that records can go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum Section {
+    Answer = 0,
+    Authority = 1,
+    Additional = 2,
+}
+
+/// Writes an [`Answer`], records in the order of their sections.
+pub struct Writer {
+    wire: Vec<u8>,
+    ttls: Vec<u16>,
+    counts: [u16; 3],
+    question_end: usize,
+    /// See [`Answer::kind`]; positive until told otherwise.
+    pub kind: Kind,
+    /// See [`Answer::ede`].
+    pub ede: Option<Ede>,
+}
+
+impl Writer {
+    /// Header (QR, RA and `flags`, such as AA or AD) and question.
+    pub fn new(question: Question<'_>, rcode: Rcode, flags: u16) -> Writer {
+        let flags = flag::QR | flag::RA | flags | (rcode.0 & flag::RCODE);
+        let head = Header { id: 0, flags, counts: [1, 0, 0, 0] };
+        let mut wire = Vec::with_capacity(header::LEN + question.name.len() + 64);
+        wire.extend(head.to_bytes());
+        wire.extend(question.name);
+        wire.extend(question.qtype.to_be_bytes());
+        wire.extend(question.qclass.to_be_bytes());
+        let question_end = wire.len();
+        Writer { wire, ttls: vec![], counts: [0; 3], question_end, kind: Kind::Positive, ede: None }
+    }
+
+    /// Adds one record; `owner` is uncompressed wire format or a pointer such as `c0 0c`. Tells
+    /// whether it fit into a message.
+    pub fn record(
+        &mut self,
+        section: Section,
+        owner: &[u8],
+        fixed: (u16, u16, u32),
+        rdata: &[&[u8]],
+    ) -> bool {
+        let len: usize = rdata.iter().map(|part| part.len()).sum();
+        if self.wire.len() + owner.len() + 10 + len > MAX_MESSAGE {
+            return false;
+        }
+        let (rtype, class, ttl) = fixed;
+        self.wire.extend(owner);
+        self.wire.extend(rtype.to_be_bytes());
+        self.wire.extend(class.to_be_bytes());
+        self.ttls.push(self.wire.len() as u16);
+        self.wire.extend(ttl.to_be_bytes());
+        self.wire.extend((len as u16).to_be_bytes());
+        rdata.iter().for_each(|part| self.wire.extend(*part));
+        self.counts[section as usize] += 1;
+        true
+    }
+
+    /// Adds bytes of whole records as they are: `counts` of each section, TTLs at `ttls` counted
+    /// from the start of the message. For copies out of a message whose question has the same
+    /// length, so that compression pointers stay right.
+    pub fn copied(&mut self, bytes: &[u8], counts: [u16; 3], ttls: Vec<u16>) {
+        self.wire.extend(bytes);
+        self.ttls.extend(ttls);
+        for (sum, count) in self.counts.iter_mut().zip(counts) {
+            *sum += count;
+        }
+    }
+
+    /// Where the next record will start.
+    pub fn position(&self) -> usize {
+        self.wire.len()
+    }
+
+    /// The finished answer.
+    pub fn finish(mut self) -> Answer {
+        for (i, count) in self.counts.into_iter().enumerate() {
+            write_u16(&mut self.wire, 6 + 2 * i, count);
+        }
+        Answer {
+            wire: self.wire.into(),
+            ttls: self.ttls.into(),
+            question_end: self.question_end as u16,
+            kind: self.kind,
+            ede: self.ede,
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Makes the last bytes: id, case of the question, flags, TTLs, EDNS, truncation.
+//!
+//! Takes an [`Answer`] and what one client needs to know, and writes into the buffer that is sent.
+//! Nothing here allocates, looks up or decides.
+
+use crate::answer::Answer;
+use crate::wire::edns::{Ede, MIN_PAYLOAD, OPT_LEN, OUR_PAYLOAD, OptWriter, code};
+use crate::wire::header::{self, Header, Rcode, flag};
+use crate::wire::query::Query;
+use crate::wire::records::Records;
+use crate::wire::{MAX_MESSAGE, write_u16};
+
+/// What an answer must know of its question.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// The client's id.
+    pub id: u16,
+    /// The client's flag word.
+    pub flags: u16,
+    /// The question's name in the client's case; as long as the answer's.
+    pub name: &'a [u8],
+    /// The client's OPT, if it sent one.
+    pub edns: Option<AskEdns>,
+    /// Bytes that the answer may have.
+    pub room: u16,
+}
+
+/// What of the client's OPT shapes the answer's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AskEdns {
+    /// DO, copied into the answer (RFC 3225, 3).
+    pub dnssec_ok: bool,
+    /// Whether an NSID was asked for (RFC 5001).
+    pub nsid: bool,
+}
+
+impl<'a> Ask<'a> {
+    /// From a query; `stream` is true over TCP, where only the length prefix limits an answer.
+    #[inline]
+    pub fn of(query: &Query<'a>, stream: bool) -> Ask<'a> {
+        let edns = query.edns.map(|edns| AskEdns {
+            dnssec_ok: edns.dnssec_ok,
+            nsid: edns.option(code::NSID).is_some(),
+        });
+        let room = match query.edns {
+            _ if stream => MAX_MESSAGE as u16,
+            Some(edns) => edns.payload.clamp(MIN_PAYLOAD, OUR_PAYLOAD),
+            None => MIN_PAYLOAD,
+        };
+        Ask { id: query.header.id, flags: query.header.flags, name: query.name, edns, room }
+    }
+
+    /// Whether AD may be set in the answer: where AD or DO was set in the query (RFC 6840, 5.7).
+    #[inline]
+    fn wants_ad(&self) -> bool {
+        self.flags & flag::AD != 0 || self.edns.is_some_and(|e| e.dnssec_ok)
+    }
+}
+
+/// What happens to the TTLs of an answer on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ttl {
+    /// So many seconds have passed since it came.
+    Elapsed(u32),
+    /// All are set to this many seconds (RFC 8767, 4: 30).
+    Fixed(u32),
+}
+
+/// Writes the answer for one client into `out` and returns its length: at most `ask.room` and
+/// `out.len()` bytes. Where records do not fit, TC is set and as many whole records as fit are
+/// kept, from the front (RFC 2181, 9). `note` is an extended error beside the answer's own.
+/// Returns 0 if not even header, question and OPT fit, which takes an `out` under 300 bytes.
+#[inline]
+pub fn answer(
+    answer: &Answer,
+    ask: &Ask<'_>,
+    ttl: Ttl,
+    note: Option<&Ede>,
+    nsid: &[u8],
+    out: &mut [u8],
+) -> usize {
+    let room = usize::from(ask.room).min(out.len());
+    let out = &mut out[..room];
+    let wire = answer.wire();
+    let reserve = if ask.edns.is_some() { OPT_LEN } else { 0 };
+    let mut end = wire.len();
+    if end + reserve > room {
+        let Some(kept) = truncate(answer, ask, out) else { return 0 };
+        end = kept;
+    } else {
+        out[..end].copy_from_slice(wire);
+    }
+    patch_head(answer, ask, out);
+    patch_ttls(answer, ttl, &mut out[..end]);
+    if let Some(edns) = ask.edns {
+        end = append_opt(answer, edns, note, nsid, end, out);
+    }
+    end
+}
+
+#[inline]
+fn patch_head(answer: &Answer, ask: &Ask<'_>, out: &mut [u8]) {
+    write_u16(out, 0, ask.id);
+    let mut flags = u16::from_be_bytes([out[2], out[3]]);
+    flags |= ask.flags & (flag::RD | flag::CD);
+    if !ask.wants_ad() {
+        flags &= !flag::AD;
+    }
+    write_u16(out, 2, flags);
+    if answer.question_end() == header::LEN + ask.name.len() + 4 {
+        out[header::LEN..header::LEN + ask.name.len()].copy_from_slice(ask.name);
+    }
+}
+
+#[inline]
+fn patch_ttls(answer: &Answer, ttl: Ttl, out: &mut [u8]) {
+    if ttl == Ttl::Elapsed(0) {
+        return;
+    }
+    for &at in answer.ttls() {
+        let at = usize::from(at);
+        let Some(field) = out.get_mut(at..at + 4).and_then(|f| f.first_chunk_mut::<4>()) else {
+            return;
+        };
+        *field = match ttl {
+            Ttl::Elapsed(seconds) => u32::from_be_bytes(*field).saturating_sub(seconds),
+            Ttl::Fixed(seconds) => seconds,
+        }
+        .to_be_bytes();
+    }
+}
+
+#[inline]
+fn append_opt(
+    answer: &Answer,
+    edns: AskEdns,
+    note: Option<&Ede>,
+    nsid: &[u8],
+    end: usize,
+    out: &mut [u8],
+) -> usize {
+    let Some(mut opt) = OptWriter::begin(out, end, 0, edns.dnssec_ok) else { return end };
+    if edns.nsid {
+        opt.option(code::NSID, &[nsid]);
+    }
+    for error in note.into_iter().chain(answer.ede.as_ref()) {
+        opt.ede(error);
+    }
+    let end = opt.finish();
+    let additionals = u16::from_be_bytes([out[10], out[11]]);
+    write_u16(out, 10, additionals.saturating_add(1));
+    end
+}
+
+/// Copies header, question and as many whole records as fit beside an OPT, sets TC and the counts.
+/// Additional records alone may go without TC (RFC 2181, 9).
+#[cold]
+fn truncate(answer: &Answer, ask: &Ask<'_>, out: &mut [u8]) -> Option<usize> {
+    let wire = answer.wire();
+    let reserve = ask.edns.map_or(0, |e| OPT_LEN + if e.nsid { 4 } else { 0 });
+    let limit = out.len().checked_sub(reserve)?;
+    let mut head = answer.header();
+    let mut end = answer.question_end();
+    let [questions, sections @ ..] = head.counts;
+    let mut counts = [0u16; 3];
+    for record in Records::new(wire, end, sections) {
+        let Some(record) = record.ok().filter(|r| r.rdata.end <= limit) else { break };
+        counts[usize::from(record.section)] += 1;
+        end = record.rdata.end;
+    }
+    if end > limit {
+        return None;
+    }
+    if counts[..2] != sections[..2] {
+        head.flags |= flag::TC;
+    }
+    head.counts = [questions, counts[0], counts[1], counts[2]];
+    out[..end].copy_from_slice(&wire[..end]);
+    out[..header::LEN].copy_from_slice(&head.to_bytes());
+    Some(end)
+}
+
+/// Answers a packet that is no ordinary query: its first `echo` bytes come back (header, or header
+/// and question) with `rcode`. Returns the length; 0 if `out` is too small.
+pub fn fault(
+    packet: &[u8],
+    echo: usize,
+    rcode: Rcode,
+    opt: Option<Option<&Ede>>,
+    out: &mut [u8],
+) -> usize {
+    let (Some(head), Some(room)) = (Header::read(packet), out.get_mut(..echo)) else { return 0 };
+    let Some(echoed) = packet.get(..echo) else { return 0 };
+    room.copy_from_slice(echoed);
+    let kept = head.flags & (flag::OPCODE | flag::RD | flag::CD);
+    let questions = u16::from(echo > header::LEN);
+    let answer = Header {
+        id: head.id,
+        flags: flag::QR | flag::RA | kept | (rcode.0 & flag::RCODE),
+        counts: [questions, 0, 0, u16::from(opt.is_some())],
+    };
+    out[..header::LEN].copy_from_slice(&answer.to_bytes());
+    let Some(ede) = opt else { return echo };
+    let extended = (rcode.0 >> 4) as u8;
+    let Some(mut opt) = OptWriter::begin(out, echo, extended, false) else { return 0 };
+    if let Some(ede) = ede {
+        opt.ede(ede);
+    }
+    opt.finish()
+}
+
+#[cfg(test)]
+mod tests;

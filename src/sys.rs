@@ -1,0 +1,33 @@
+//! System calls that no safe library gives in the form the shards need: datagrams in batches,
+//! epoll, eventfd. The only unsafe code of the crate; every block states what it relies on.
+
+#![allow(unsafe_code)]
+
+mod datagrams;
+mod poll;
+
+pub use datagrams::{RecvBatch, SendBatch};
+pub use poll::{Epoll, Event, Events, Interest, Waker};
+
+use std::io;
+
+/// Turns the -1 of a system call into the error it stands for.
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// How many CPUs this process may use (its affinity mask and its cgroup's quota); at least 1.
+pub fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The host's name as the kernel knows it (gethostname(2)); `None` if it is not UTF-8.
+pub fn host_name() -> Option<String> {
+    let mut buffer = [0u8; 256];
+    // SAFETY: the pointer and length describe `buffer`, which the call fills; one byte is kept
+    // back, so that it ends in a zero whatever the call does.
+    let result = unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len() - 1) };
+    check(result).ok()?;
+    let end = buffer.iter().position(|&b| b == 0)?;
+    String::from_utf8(buffer[..end].to_vec()).ok().filter(|name| !name.is_empty())
+}

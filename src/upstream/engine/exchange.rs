@@ -1,0 +1,235 @@
+//! One exchange: a question, the upstreams it may go to, and how far it has come.
+
+use std::fmt;
+use std::io;
+
+use super::super::choose::Order;
+use super::super::slots::Ticket;
+use super::{RouteRef, failure_code};
+use crate::accept::Accepted;
+use crate::answer::Question;
+use crate::cache::Key;
+use crate::config::MAX_UPSTREAMS;
+use crate::telemetry::upstream::Failure;
+use crate::time::Tick;
+use crate::wire::CLASS_IN;
+use crate::wire::edns::Ede;
+use crate::wire::header::Rcode;
+
+/// Queries that one exchange sends at most, to all upstreams together.
+pub const MAX_ATTEMPTS: usize = 12;
+/// Queries that one exchange sends to one upstream by its own decision (retries without EDNS or
+/// over TCP not counted).
+const MAX_TRIES: u8 = 3;
+/// How often an exchange follows its upstream from a connection that closed to a fresh one.
+const MAX_REDIALS: u8 = 2;
+
+/// Where a query went.
+#[derive(Debug, Clone, Copy)]
+pub enum Via {
+    /// From a UDP socket.
+    Udp {
+        /// The socket.
+        socket: Ticket,
+        /// The message's id.
+        id: u16,
+    },
+    /// Over a connection.
+    Tcp {
+        /// The connection.
+        connection: Ticket,
+        /// The message's id.
+        id: u16,
+    },
+}
+
+/// One query sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt {
+    /// Place of the upstream in its route.
+    pub place: u8,
+    /// Where it went.
+    pub via: Via,
+    /// Whether it had an OPT.
+    pub edns: bool,
+    /// When.
+    pub sent: Tick,
+    /// Whether an answer is still waited for.
+    pub open: bool,
+}
+
+/// What an upstream did instead of answering.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// Nothing, in time.
+    Timeout,
+    /// The network said no.
+    Network(io::ErrorKind),
+    /// It answered with bytes that are no message.
+    Malformed,
+    /// It answered with an rcode that is no answer.
+    Answered(Rcode, Option<Ede>),
+}
+
+impl Cause {
+    /// Under which reason it is counted.
+    pub fn class(&self) -> Failure {
+        match self {
+            Cause::Timeout | Cause::Network(io::ErrorKind::TimedOut) => Failure::Timeout,
+            Cause::Network(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
+                Failure::Closed
+            }
+            Cause::Network(_) if self.is_local() => Failure::Local,
+            Cause::Network(_) => Failure::Unreachable,
+            Cause::Malformed | Cause::Answered(..) => Failure::Malformed,
+        }
+    }
+
+    /// Whether it is this host's trouble and says nothing about the upstream.
+    pub fn is_local(&self) -> bool {
+        matches!(
+            self,
+            Cause::Network(
+                io::ErrorKind::QuotaExceeded
+                    | io::ErrorKind::NotFound
+                    | io::ErrorKind::OutOfMemory
+                    | io::ErrorKind::Other
+            )
+        )
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Timeout => f.write_str("no answer"),
+            Cause::Network(io::ErrorKind::ConnectionReset) => f.write_str("connection closed"),
+            Cause::Network(io::ErrorKind::TimedOut) => f.write_str("connection silent"),
+            Cause::Network(io::ErrorKind::QuotaExceeded) => f.write_str("too much in flight"),
+            Cause::Network(kind) => write!(f, "{kind}"),
+            Cause::Malformed => f.write_str("malformed answer"),
+            Cause::Answered(rcode, None) => write!(f, "answered {rcode}"),
+            Cause::Answered(rcode, Some(ede)) => {
+                write!(f, "answered {rcode} (EDE {} {})", ede.code, ede.text)
+            }
+        }
+    }
+}
+
+/// One exchange.
+pub struct Exchange {
+    /// The question's key in the cache.
+    pub key: Box<[u8]>,
+    /// The route that owns the name.
+    pub route: RouteRef,
+    /// When it began.
+    pub started: Tick,
+    /// When it ends at the latest.
+    pub deadline: Tick,
+    /// When its timer is due; timers that come earlier are old.
+    pub timer: Tick,
+    /// Queries sent, in their order.
+    pub attempts: Vec<Attempt>,
+    /// A truncated answer, in case nothing better comes.
+    pub fallback: Option<Box<Accepted>>,
+    /// Bit per place: it refused EDNS.
+    pub choked: u16,
+    order: Order,
+    tried: [u8; MAX_UPSTREAMS],
+    /// Bit per place: not to be asked again.
+    buried: u16,
+    redials: u8,
+    causes: Vec<(u8, Cause)>,
+}
+
+impl Exchange {
+    /// One that has asked nobody yet.
+    pub fn new(key: Box<[u8]>, route: RouteRef, order: Order, now: Tick) -> Exchange {
+        Exchange {
+            key,
+            started: now,
+            deadline: now + route.deadline,
+            timer: now,
+            route,
+            attempts: Vec::with_capacity(2),
+            fallback: None,
+            choked: 0,
+            order,
+            tried: [0; MAX_UPSTREAMS],
+            buried: 0,
+            redials: 0,
+            causes: Vec::new(),
+        }
+    }
+
+    /// The question.
+    pub fn question(&self) -> Question<'_> {
+        let name = Key::name(&self.key);
+        Question { name, qtype: Key::qtype(&self.key), qclass: CLASS_IN }
+    }
+
+    /// Whether any answer is still waited for.
+    pub fn is_open(&self) -> bool {
+        self.attempts.iter().any(|a| a.open)
+    }
+
+    /// The upstream to be asked next: the first in order among those asked least.
+    pub fn next_place(&self) -> Option<u8> {
+        if self.attempts.len() >= MAX_ATTEMPTS {
+            return None;
+        }
+        let alive = |p: &u8| self.buried >> p & 1 == 0 && self.tried[usize::from(*p)] < MAX_TRIES;
+        self.order.iter().filter(alive).min_by_key(|p| self.tried[usize::from(*p)])
+    }
+
+    /// How often an upstream was asked.
+    pub fn tries(&self, place: u8) -> u32 {
+        self.tried[usize::from(place)].into()
+    }
+
+    /// An upstream is asked.
+    pub fn note_try(&mut self, place: u8) {
+        let tried = &mut self.tried[usize::from(place)];
+        *tried = tried.saturating_add(1);
+    }
+
+    /// An upstream is not to be asked again.
+    pub fn bury(&mut self, place: u8) {
+        self.buried |= 1 << place;
+    }
+
+    /// Whether it may go to a fresh connection once more.
+    pub fn may_redial(&mut self) -> bool {
+        self.redials += 1;
+        self.redials <= MAX_REDIALS
+    }
+
+    /// Remembers the last thing that each upstream did.
+    pub fn note_cause(&mut self, place: u8, cause: Cause) {
+        match self.causes.iter_mut().find(|(p, _)| *p == place) {
+            Some((_, last)) => *last = cause,
+            None => self.causes.push((place, cause)),
+        }
+    }
+
+    /// Why there is no answer, for the client: route, upstreams, causes. An upstream's own extended
+    /// error lends its code where there is just one upstream to speak of.
+    pub fn reason(&self, now: Tick) -> Ede {
+        let route = &self.route;
+        if route.upstreams.is_empty() {
+            let text = format!("route {}: no upstream", route.name);
+            return Ede::new(failure_code(&[]), text);
+        }
+        let code = match &self.causes[..] {
+            [(_, Cause::Answered(_, Some(ede)))] => ede.code,
+            causes => failure_code(causes),
+        };
+        let causes: Vec<String> = self
+            .causes
+            .iter()
+            .map(|(p, cause)| format!("{} {cause}", route.upstreams[usize::from(*p)].describe()))
+            .collect();
+        let ms = now.since(self.started).as_millis();
+        Ede::new(code, format!("route {}: {} ({ms} ms)", route.name, causes.join("; ")))
+    }
+}
