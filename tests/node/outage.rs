@@ -113,6 +113,7 @@ fn interrupt(lab: &Lab, taps: &Taps, dead: Horizon, mut switch: impl FnMut(bool)
     load.wait("answers after the return", ENOUGH, dead, up, Outcome::resolved);
     let outcomes = load.finish();
 
+    taps.assert_no_leaks();
     let (of_dead, of_live): (Vec<_>, Vec<_>) =
         outcomes.into_iter().partition(|outcome| outcome.horizon == dead);
     let all = of_dead.len() + of_live.len();
@@ -123,7 +124,6 @@ fn interrupt(lab: &Lab, taps: &Taps, dead: Horizon, mut switch: impl FnMut(bool)
     none("neither an address nor a reason", &wrong, of_dead.len());
     let late: Vec<_> = of_dead.iter().chain(&of_live).filter(|outcome| outcome.late()).collect();
     none("after a stub had given up", &late, all);
-    taps.assert_no_leaks();
 }
 
 #[test]
