@@ -14,8 +14,12 @@ use std::time::Duration;
 
 use crate::wire::name::Name;
 
+pub mod address;
+mod defaults;
 pub mod file;
+pub mod prefix;
 pub mod units;
+pub mod upstream;
 
 /// Everything the daemon needs to start.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,7 +92,7 @@ pub struct Tcp {
 }
 
 /// `[node]`
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Node {
     /// Interface that is made when absent and given the listening addresses; `None` (`""`, the
     /// default) leaves the host alone. At most 15 bytes, no slash or space.
@@ -239,7 +243,7 @@ pub enum Refuse {
 }
 
 /// `[local]`
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Local {
     /// Single-label names asked for A or AAAA: answered NODATA here (`"nodata"`, the default), or
     /// routed like others (`"forward"`).
@@ -266,7 +270,7 @@ pub struct Admin {
 }
 
 /// `[log]`
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Log {
     /// `"error"`, `"warn"`, `"info"` (default), `"debug"`, `"trace"`.
     pub level: Level,

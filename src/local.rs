@@ -44,6 +44,15 @@ pub fn ds_at_apex(question: Question<'_>) -> Answer {
     negative(question, Rcode::NOERROR, question.name)
 }
 
+/// ANY gets one small record instead of all there is (RFC 8482, 4.2): no amplifier, and no answer
+/// that depends on what happens to be in a cache.
+pub fn minimal_any(question: Question<'_>) -> Answer {
+    let mut writer = Writer::new(question, Rcode::NOERROR, 0);
+    let fixed = (rtype::HINFO, CLASS_IN, TTL);
+    writer.record(Section::Answer, POINTER_TO_QUESTION, fixed, &[b"\x07RFC8482\0"]);
+    writer.finish()
+}
+
 /// Special-use names (RFC 6761 and its followers).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Special<'a> {

@@ -137,10 +137,11 @@ impl RouteTable {
         let mut left = Labels(name).count();
         let mut rest = name;
         loop {
-            if left < 128 && self.label_counts >> left & 1 == 1 {
-                if let Some(&route) = self.suffixes.get(rest) {
-                    return Some(Match { route, rule: Rule::Suffix(left as u8) });
-                }
+            if left < 128
+                && self.label_counts >> left & 1 == 1
+                && let Some(&route) = self.suffixes.get(rest)
+            {
+                return Some(Match { route, rule: Rule::Suffix(left as u8) });
             }
             if left == 0 {
                 return None;

@@ -25,7 +25,9 @@ mod tcp;
 mod udp;
 mod wheel;
 
-pub use engine::{Done, Engine, Outcome, Refusal};
+pub use engine::{
+    Done, Engine, Outcome, Refusal, RouteRef, RouteView, Routes, TOKEN_KIND, TOKEN_TCP, TOKEN_UDP,
+};
 pub use health::{Health, State};
 
 /// One server of one route, as all shards see it.

@@ -68,6 +68,17 @@ labels! {
     }
 }
 
+impl From<crate::answer::Kind> for Kind {
+    #[inline]
+    fn from(kind: crate::answer::Kind) -> Kind {
+        match kind {
+            crate::answer::Kind::Positive => Kind::Positive,
+            crate::answer::Kind::Negative => Kind::Negative,
+            crate::answer::Kind::Failure => Kind::Failure,
+        }
+    }
+}
+
 /// Where an answer came from. Cache answers carry their kind, so that one counter serves both
 /// `horizond_responses_total` and `horizond_cache_hits_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::health::State;
 use super::RouteState;
+use super::health::State;
 use crate::config::{MAX_UPSTREAMS, Policy};
 use crate::time::Tick;
 
@@ -39,7 +39,7 @@ pub fn order(route: &RouteState, now: Tick, random: u32) -> Order {
         Policy::RoundRobin => {
             places.rotate_left(route.turn.fetch_add(1, Ordering::Relaxed) % len);
         }
-        Policy::Fastest if random % EXPLORE_EVERY == 0 => {
+        Policy::Fastest if random.is_multiple_of(EXPLORE_EVERY) => {
             places.rotate_left((random / EXPLORE_EVERY) as usize % len);
         }
         // One that was never asked has no time yet and comes first: so each is tried once.
@@ -85,7 +85,9 @@ mod tests {
     #[test]
     fn one_that_is_down_comes_last_until_its_probe() {
         let route = route_of(2);
-        (0..3).for_each(|_| drop(route.upstreams[0].health.failed(Tick(0))));
+        for _ in 0..3 {
+            route.upstreams[0].health.failed(Tick(0));
+        }
         assert_eq!(places(&route, Tick(0)), [1, 0]);
         assert_eq!(places(&route, Tick(1_000_000)), [0, 1]);
         assert_eq!(places(&route, Tick(1_000_000)), [1, 0]);

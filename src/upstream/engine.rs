@@ -36,19 +36,22 @@ use exchange::{Attempt, Cause, Exchange, MAX_ATTEMPTS, Via};
 /// The routes of one moment, shared by all shards.
 pub type Routes = Vec<RouteState>;
 
-/// A route in a table that may be replaced while an exchange is under way. The count is the
-/// shard's own, so that shards do not meet at it.
+/// One thread's hold on the routes: counted by that thread alone, so that shards do not meet at the
+/// shared count with every miss.
+pub struct RouteView(pub Arc<Routes>);
+
+/// A route in a table that may be replaced while an exchange is under way.
 #[derive(Clone)]
 pub struct RouteRef {
-    table: Rc<Arc<Routes>>,
-    index: usize,
+    view: Rc<RouteView>,
+    at: usize,
 }
 
 impl RouteRef {
     /// The route at `index`; `None` if there is none.
-    pub fn new(table: &Rc<Arc<Routes>>, index: u16) -> Option<RouteRef> {
-        let index = usize::from(index);
-        (index < table.len()).then(|| RouteRef { table: Rc::clone(table), index })
+    pub fn new(view: &Rc<RouteView>, index: u16) -> Option<RouteRef> {
+        let at = usize::from(index);
+        (at < view.0.len()).then(|| RouteRef { view: Rc::clone(view), at })
     }
 }
 
@@ -56,7 +59,7 @@ impl Deref for RouteRef {
     type Target = RouteState;
 
     fn deref(&self) -> &RouteState {
-        &self.table[self.index]
+        &self.view.0[self.at]
     }
 }
 
@@ -218,10 +221,8 @@ impl Engine {
         }
         let upstream = Arc::clone(&exchange.route.upstreams[usize::from(place)]);
         let ports = exchange.route.ports;
-        let lane = self.lanes.entry(upstream.id).or_insert_with(|| {
-            Lane::new(Arc::clone(&upstream), ports)
-        });
-        let (_, dnssec_ok) = (0, Key::flags(&exchange.key).0);
+        let lane = self.lanes.entry(upstream.id).or_insert_with(|| Lane::new(&upstream, ports));
+        let (dnssec_ok, _) = Key::flags(&exchange.key);
         let edns = edns && (dnssec_ok || !lane.is_plain(now));
         let mut buffer = [0u8; QUERY_MAX];
         let len = write_query(&exchange.key, edns, &mut buffer);
@@ -270,7 +271,7 @@ impl Engine {
         let ticket = match known {
             Some(ticket) if worn.is_none() => ticket,
             _ => {
-                let socket = Socket::open(upstream.addr, upstream.id, place, &mut self.rng, now)?;
+                let socket = Socket::open(upstream.addr, &mut self.rng, now)?;
                 let ticket = self.sockets.insert(socket);
                 lane.ports[place] = Some(ticket);
                 let token = TOKEN_UDP | Slots::<Socket>::pack(ticket);
@@ -460,7 +461,7 @@ impl Engine {
         }
         for pending in connection.pending.into_values() {
             let again = self.exchanges.get_mut(pending.exchange).and_then(|exchange| {
-                let attempt = exchange.attempts.get(usize::from(pending.attempt))?;
+                let attempt = *exchange.attempts.get(usize::from(pending.attempt))?;
                 let again = connection.answered > 0 && exchange.may_redial();
                 again.then_some((attempt.place, attempt.edns))
             });
@@ -493,7 +494,8 @@ impl Engine {
         let (ticket, place) = (pending.exchange, attempt.place);
         let sent_again = match verdict {
             Verdict::Accepted(accepted) => {
-                if !attempt.edns && let Some(lane) = self.lanes.get_mut(&upstream.id)
+                if !attempt.edns
+                    && let Some(lane) = self.lanes.get_mut(&upstream.id)
                     && exchange_choked(&self.exchanges, ticket, place)
                 {
                     lane.learn_plain(now);
@@ -682,9 +684,9 @@ impl Engine {
             .connections
             .tickets()
             .filter(|&t| {
-                self.connections.get(t).is_some_and(|c| {
-                    c.pending.is_empty() && now.since(c.last_used) > tcp::IDLE
-                })
+                self.connections
+                    .get(t)
+                    .is_some_and(|c| c.pending.is_empty() && now.since(c.last_used) > tcp::IDLE)
             })
             .collect();
         for ticket in idle {

@@ -120,14 +120,18 @@ mod tests {
     #[test]
     fn one_query_probes_and_pauses_grow() {
         let health = Health::default();
-        (0..3).for_each(|_| drop(health.failed(Tick(0))));
+        for _ in 0..3 {
+            health.failed(Tick(0));
+        }
         assert!(!health.claim_probe(Tick(SECOND / 2)));
         assert!(health.claim_probe(Tick(SECOND)));
         assert!(!health.claim_probe(Tick(SECOND)));
         health.failed(Tick(2 * SECOND));
         assert_eq!(health.state(Tick(4 * SECOND - 1)), State::Down);
         assert_eq!(health.state(Tick(4 * SECOND)), State::Probe);
-        (0..50).for_each(|_| drop(health.failed(Tick(10 * SECOND))));
+        for _ in 0..50 {
+            health.failed(Tick(10 * SECOND));
+        }
         assert_eq!(health.state(Tick(26 * SECOND)), State::Probe);
     }
 

@@ -13,8 +13,6 @@ const PLAIN_FOR: Duration = Duration::from_secs(900);
 
 /// Sockets and connections to one upstream.
 pub struct Lane {
-    /// Whose lane it is.
-    pub upstream: Arc<Upstream>,
     /// The shard's counters.
     pub stats: Arc<LaneStats>,
     /// UDP sockets; a place is filled when it is first drawn.
@@ -26,10 +24,10 @@ pub struct Lane {
 
 impl Lane {
     /// A lane without sockets.
-    pub fn new(upstream: Arc<Upstream>, ports: usize) -> Lane {
+    pub fn new(upstream: &Upstream, ports: usize) -> Lane {
         let stats = upstream.register();
         let ports = vec![None; ports.max(1)];
-        Lane { upstream, stats, ports, connections: Vec::new(), plain_until: Tick(0) }
+        Lane { stats, ports, connections: Vec::new(), plain_until: Tick(0) }
     }
 
     /// Whether it is to be asked without EDNS.

@@ -7,8 +7,8 @@
 //! guess the id (16 bits) and which of the open ports it belongs to (14.8 bits for one guess, less
 //! log2 of the pool's size for a flood over all ports), inside one round-trip time.
 
-use std::collections::hash_map::Entry;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -40,10 +40,6 @@ pub type PendingById = HashMap<u16, Pending, foldhash::fast::RandomState>;
 /// One socket and the queries sent from it that have no answer yet.
 pub struct Socket {
     socket: UdpSocket,
-    /// Id of the upstream that it leads to.
-    pub upstream: u32,
-    /// Its place among the lane's ports.
-    pub place: usize,
     /// By id.
     pub pending: PendingById,
     queries_left: u32,
@@ -57,13 +53,7 @@ impl Socket {
     ///
     /// # Errors
     /// What socket(2), bind(2) and connect(2) say.
-    pub fn open(
-        addr: SocketAddr,
-        upstream: u32,
-        place: usize,
-        rng: &mut impl rand::Rng,
-        now: Tick,
-    ) -> io::Result<Socket> {
+    pub fn open(addr: SocketAddr, rng: &mut impl rand::Rng, now: Tick) -> io::Result<Socket> {
         let any: SocketAddr = match addr {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -73,8 +63,6 @@ impl Socket {
         socket.connect(addr)?;
         Ok(Socket {
             socket,
-            upstream,
-            place,
             pending: PendingById::default(),
             queries_left: rng.random_range(QUERIES..2 * QUERIES),
             opened: now,

@@ -78,12 +78,12 @@ mod tests {
         wheel.add(Tick(50_000), 2);
         wheel.add(Tick(20_000_000), 3);
         assert_eq!(wheel.wait(Tick(0)), Some(Duration::from_millis(56)));
-        assert_eq!(due(&mut wheel, 49), []);
+        assert!(due(&mut wheel, 49).is_empty());
         assert_eq!(due(&mut wheel, 57), [2]);
-        assert_eq!(due(&mut wheel, 99), []);
+        assert!(due(&mut wheel, 99).is_empty());
         assert_eq!(due(&mut wheel, 112), [1]);
         for ms in (200..20_000).step_by(500) {
-            assert_eq!(due(&mut wheel, ms), [], "{ms}");
+            assert!(due(&mut wheel, ms).is_empty(), "{ms}");
         }
         assert_eq!(due(&mut wheel, 20_010), [3]);
         assert_eq!(wheel.wait(Tick(0)), None);

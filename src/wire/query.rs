@@ -108,7 +108,7 @@ fn read_edns<'a>(packet: &'a [u8], header: &Header, at: usize) -> Result<Option<
     }
     let mut edns = None;
     let mut records = Records::new(packet, at, [answers, authorities, additionals]);
-    while let Some(record) = records.next() {
+    for record in records.by_ref() {
         let record = record.map_err(|_| ())?;
         if record.rtype != rtype::OPT {
             continue;

@@ -1,0 +1,329 @@
+//! The composition root: from a configuration to sockets, threads and, at the end, a clean host.
+//!
+//! The only place that names concrete types of all stations. The calling thread becomes the admin
+//! thread: it runs the endpoints and the watchers, and no query ever waits for it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+use crate::admin::control::ControlSocket;
+use crate::admin::{control, http};
+use crate::config::Config;
+use crate::listen::{self, Inbox, tcp, udp::Shard};
+use crate::node::holder::{self, PortTaken, Proto};
+use crate::node::link::{self, Link};
+use crate::node::{NodeError, addresses};
+use crate::serve::{Desk, Server};
+use crate::sys;
+use crate::telemetry::metrics::{Metrics, MetricsError};
+use crate::telemetry::querylog::{self, QueryLog};
+use crate::telemetry::stats::Stats;
+
+mod picture;
+mod signals;
+mod upstreams;
+
+use picture::Picture;
+pub use signals::Signals;
+use upstreams::Upstreams;
+
+/// Why the daemon did not start, or could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Port(#[from] PortTaken),
+    /// The interface or its addresses.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The control socket.
+    #[error(transparent)]
+    Control(#[from] control::BindError),
+    /// The metrics could not be set up.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// A thread, a runtime, a signal handler.
+    #[error("{what}: {source}")]
+    System {
+        /// What was being done.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A thread that serves clients has ended.
+    #[error("{0} has ended unexpectedly")]
+    Thread(String),
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> AppError {
+    move |source| AppError::System { what, source }
+}
+
+/// How the daemon is run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the configuration came from, for the status.
+    pub config_path: PathBuf,
+    /// The moment the process began, for the log.
+    pub started: Instant,
+}
+
+/// Sockets of all listening addresses.
+struct Sockets {
+    /// By shard, then by address.
+    udp: Vec<Vec<std::net::UdpSocket>>,
+    tcp: Vec<std::net::TcpListener>,
+}
+
+/// Runs the daemon until a signal ends it.
+///
+/// # Errors
+/// An [`AppError`] that says what could not be had. What was made on the host is taken away again.
+pub async fn run(config: Config, options: Options, signals: Signals) -> Result<(), AppError> {
+    let link = make_link(&config).await?;
+    let result = serve(&config, &options, signals).await;
+    if let Some(link) = link {
+        if config.node.leave_on_exit {
+            tracing::info!(interface = link.interface(), "leaving the addresses in place");
+        } else if let Err(error) = link.remove().await {
+            tracing::error!(%error, "cannot take the addresses away");
+        }
+    }
+    result
+}
+
+async fn make_link(config: &Config) -> Result<Option<Link>, AppError> {
+    let Some(interface) = &config.node.interface else { return Ok(None) };
+    let addresses: Vec<_> = config.listen.addresses.iter().map(SocketAddr::ip).collect();
+    Ok(Some(link::ensure(interface, &addresses).await?))
+}
+
+async fn serve(config: &Config, options: &Options, signals: Signals) -> Result<(), AppError> {
+    let shards = config.listen.shards.unwrap_or_else(sys::cpus).clamp(1, 64);
+    let sockets = bind(config, shards)?;
+    let control = config.admin.control.as_deref().map(ControlSocket::bind).transpose()?;
+    let admin = bind_admin(config)?;
+
+    let own = addresses::own_addresses().await?;
+    let upstreams = Upstreams::new(config);
+    let routes = upstreams.build(&Vec::new(), &own);
+    let node = config.node.name.clone().unwrap_or_else(node_name);
+    let server = Arc::new(Server::new(config, node, routes, own));
+
+    let (threads, picture) = start(config, options, &server, sockets, shards)?;
+    let stats = threads.admin_stats();
+    let metrics = Metrics::new(threads.stats.clone(), Arc::clone(&picture) as Arc<_>)?;
+    let (stop, _) = watch::channel(false);
+    let until_stop = || {
+        let mut stop = stop.subscribe();
+        async move { drop(stop.wait_for(|&stop| stop).await) }
+    };
+    let mut tasks = tokio::task::JoinSet::new();
+    if let Some(listener) = admin {
+        let (ready, stats, until) = (Arc::clone(&picture), Arc::clone(&stats), until_stop());
+        tasks.spawn(async move { http::serve(listener, metrics, ready, stats, until).await });
+    }
+    if let Some(control) = control {
+        let (source, stats, until) = (Arc::clone(&picture), Arc::clone(&stats), until_stop());
+        tasks.spawn(async move {
+            if let Err(error) = control.serve(source, stats, until).await {
+                tracing::error!(%error, "the control socket is not served");
+            }
+        });
+    }
+    let watchers = upstreams.watch(Arc::clone(&server));
+    tracing::info!(
+        listen = %join(&config.listen.addresses),
+        shards,
+        routes = config.routes.len(),
+        node = %server.node,
+        ms = options.started.elapsed().as_millis() as u64,
+        "serving"
+    );
+    let result = threads.wait(signals, &server, config.listen.drain).await;
+    drop(watchers);
+    stop.send_replace(true);
+    while tasks.join_next().await.is_some() {}
+    result
+}
+
+fn join(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// `$NODE_NAME` (Kubernetes' downward API), else the host's name.
+fn node_name() -> String {
+    std::env::var("NODE_NAME")
+        .ok()
+        .filter(|name| (1..=255).contains(&name.len()))
+        .or_else(sys::host_name)
+        .unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// Opens every listening socket. Whether an address is free is tried without SO_REUSEPORT first:
+/// with it a second server would share the traffic, and nobody would be told.
+fn bind(config: &Config, shards: usize) -> Result<Sockets, AppError> {
+    let mut sockets = Sockets { udp: (0..shards).map(|_| Vec::new()).collect(), tcp: Vec::new() };
+    for &addr in &config.listen.addresses {
+        holder::probe(addr)?;
+        for shard in &mut sockets.udp {
+            let socket = listen::bind_udp(addr, config.listen.receive_buffer);
+            shard.push(socket.map_err(|error| holder::explain(Proto::Udp, addr, error))?);
+        }
+        let listener = listen::bind_tcp(addr);
+        sockets.tcp.push(listener.map_err(|error| holder::explain(Proto::Tcp, addr, error))?);
+    }
+    Ok(sockets)
+}
+
+fn bind_admin(config: &Config) -> Result<Option<TcpListener>, AppError> {
+    let Some(addr) = config.admin.address else { return Ok(None) };
+    let listener =
+        listen::bind_tcp(addr).map_err(|error| holder::explain(Proto::Tcp, addr, error))?;
+    let listener = TcpListener::from_std(listener).map_err(system("admin socket"))?;
+    Ok(Some(listener))
+}
+
+/// The threads that serve clients.
+struct Threads {
+    shards: Vec<JoinHandle<()>>,
+    tcp: JoinHandle<()>,
+    inboxes: Vec<Arc<Inbox>>,
+    stop_tcp: watch::Sender<bool>,
+    /// A thread that ends says so here.
+    ended: mpsc::Receiver<String>,
+    log: querylog::Writer,
+    /// Each shard's, the TCP thread's, the admin thread's.
+    stats: Vec<Arc<Stats>>,
+}
+
+fn start(
+    config: &Config,
+    options: &Options,
+    server: &Arc<Server>,
+    sockets: Sockets,
+    shards: usize,
+) -> Result<(Threads, Arc<Picture>), AppError> {
+    let routes = config.routes.len();
+    let names = config.routes.iter().map(|route| route.name.clone()).collect();
+    let (log, writer) = QueryLog::start(config.log.queries, config.log.format, names, io::stdout())
+        .map_err(system("query log"))?;
+    let stats: Vec<_> = (0..shards + 2).map(|_| Arc::new(Stats::new(routes))).collect();
+    let inboxes = (0..shards)
+        .map(|_| Inbox::new(config.listen.in_flight).map(Arc::new))
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(system("eventfd"))?;
+    let (say_ended, ended) = mpsc::channel(shards + 1);
+    let slots = config.listen.in_flight.div_ceil(shards);
+
+    let mut handles = Vec::new();
+    for (i, udp) in sockets.udp.into_iter().enumerate() {
+        let (server, stats, log) = (Arc::clone(server), Arc::clone(&stats[i]), log.clone());
+        let inbox = Arc::clone(&inboxes[i]);
+        let name = format!("shard-{i}");
+        handles.push(spawn(name, say_ended.clone(), move || {
+            let desk = Desk::new(server, stats, log);
+            Shard::new(desk, udp, inbox, slots)?.run()
+        })?);
+    }
+    let (stop_tcp, stop) = watch::channel(false);
+    let open = Arc::new(AtomicUsize::new(0));
+    let (listeners, limits, drain) = (sockets.tcp, config.listen.tcp.clone(), config.listen.drain);
+    let (tcp_server, tcp_stats) = (Arc::clone(server), Arc::clone(&stats[shards]));
+    let (tcp_inboxes, tcp_open) = (inboxes.clone(), Arc::clone(&open));
+    let tcp = spawn("tcp".to_owned(), say_ended, move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let desk = Desk::new(tcp_server, tcp_stats, log);
+        let setup = tcp::Setup { desk, inboxes: tcp_inboxes, limits, open: tcp_open, stop, drain };
+        tokio::task::LocalSet::new().block_on(&runtime, tcp::serve(listeners, setup))
+    })?;
+    let picture = Arc::new(Picture {
+        server: Arc::clone(server),
+        config: config.clone(),
+        path: options.config_path.clone(),
+        started: options.started,
+        inboxes: inboxes.clone(),
+        tcp_open: open,
+        stats: stats.clone(),
+        shards,
+    });
+    let threads = Threads { shards: handles, tcp, inboxes, stop_tcp, ended, log: writer, stats };
+    Ok((threads, picture))
+}
+
+fn spawn(
+    name: String,
+    ended: mpsc::Sender<String>,
+    body: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> Result<JoinHandle<()>, AppError> {
+    std::thread::Builder::new()
+        .name(name.clone())
+        .spawn(move || {
+            if let Err(error) = body() {
+                tracing::error!(thread = %name, %error, "cannot go on");
+            }
+            // Nobody listens any more once the daemon is stopping.
+            let _ = ended.blocking_send(name);
+        })
+        .map_err(system("thread"))
+}
+
+impl Threads {
+    fn admin_stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.stats[self.stats.len() - 1])
+    }
+
+    /// Waits for a signal, then ends all threads, within `drain`.
+    async fn wait(
+        mut self,
+        mut signals: Signals,
+        server: &Server,
+        drain: Duration,
+    ) -> Result<(), AppError> {
+        let mut tidy = tokio::time::interval(Duration::from_secs(1));
+        let result = loop {
+            tokio::select! {
+                name = signals.stop() => {
+                    tracing::info!(signal = name, "stopping: finishing what is in flight");
+                    break Ok(());
+                }
+                Some(name) = self.ended.recv() => break Err(AppError::Thread(name)),
+                _ = tidy.tick() => server.cache.tidy(),
+            }
+        };
+        let until = server.clock.now() + drain;
+        let left = self.end(until, signals);
+        left.await;
+        tracing::info!("stopped");
+        result
+    }
+
+    /// TCP first, since its misses need the shards; then the shards.
+    async fn end(self, until: crate::time::Tick, mut signals: Signals) {
+        let Threads { shards, tcp, inboxes, stop_tcp, ended, log, .. } = self;
+        drop(ended);
+        stop_tcp.send_replace(true);
+        let all = tokio::task::spawn_blocking(move || {
+            // A thread that panicked has been reported already.
+            let _ = tcp.join();
+            inboxes.iter().for_each(|inbox| inbox.stop(until));
+            shards.into_iter().for_each(|shard| drop(shard.join()));
+            log.join();
+        });
+        tokio::select! {
+            _ = all => {}
+            name = signals.stop() => {
+                tracing::warn!(signal = name, "asked again: leaving at once");
+                std::process::exit(1);
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The small tables: `[cache]`, `[admit]`, `[local]`, `[admin]`, `[log]`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::diagnostic::{Report, quoted};
+use super::item::Item;
+use super::reader::{Section, keep};
+use crate::config::{
+    Admin, Admit, Cache, Level, Local, Log, LogFormat, QueryLog, Refuse, SingleLabel, Source,
+    address,
+};
+
+/// The most entries of `allow`, and of `debug`.
+const MAX_SOURCES: usize = 1024;
+/// Longest path of a Unix socket: `sun_path` without its closing zero.
+const MAX_SOCKET_PATH: usize = 107;
+/// The port of NodeLocal DNSCache's metrics.
+const ADMIN_PORT: u16 = 9253;
+
+pub(super) fn cache(root: &Section<'_, '_>, report: &mut Report<'_>) -> Cache {
+    let table = root.section("cache", report);
+    let mut cache = Cache::default();
+    keep(
+        &mut cache.memory,
+        table.item("memory").and_then(|item| item.size(1 << 20..=64 << 30, report)),
+    );
+    let week = Duration::from_secs(7 * 86_400);
+    table.duration("stale", Duration::ZERO..=week, &mut cache.stale, report);
+    cache
+}
+
+pub(super) fn admit(root: &Section<'_, '_>, report: &mut Report<'_>) -> Admit {
+    let table = root.section("admit", report);
+    let mut admit = Admit::default();
+    keep(&mut admit.allow, sources(&table, "allow", report));
+    if admit.allow.is_empty()
+        && let Some(item) = table.item("allow")
+        && item.value.as_array().is_some_and(|list| list.is_empty())
+    {
+        let hint = "leave the key out for this node and the private ranges";
+        item.error(report, "the list is empty: nobody could ask", hint);
+    }
+    keep(&mut admit.debug, sources(&table, "debug", report));
+    let words = [("refused", Refuse::Refused), ("drop", Refuse::Drop)];
+    table.choice("refuse", &words, &mut admit.refuse, report);
+    admit
+}
+
+fn sources(table: &Section<'_, '_>, key: &str, report: &mut Report<'_>) -> Option<Vec<Source>> {
+    let items = table.list(key, "\"node\" and prefixes", MAX_SOURCES, report)?;
+    Some(items.iter().filter_map(|item| source(item, report)).collect())
+}
+
+fn source(item: &Item<'_, '_>, report: &mut Report<'_>) -> Option<Source> {
+    let text = item.text(report, "\"node\" or a prefix in quotes, like \"10.244.0.0/16\"")?;
+    if text == "node" {
+        return Some(Source::Node);
+    }
+    match text.parse() {
+        Ok(prefix) => Some(Source::Prefix(prefix)),
+        Err(error) => {
+            item.error(report, &format!("{} {error}", quoted(text)), &error.hint());
+            None
+        }
+    }
+}
+
+pub(super) fn local(root: &Section<'_, '_>, report: &mut Report<'_>) -> Local {
+    let table = root.section("local", report);
+    let mut local = Local::default();
+    let words = [("nodata", SingleLabel::NoData), ("forward", SingleLabel::Forward)];
+    table.choice("single_label", &words, &mut local.single_label, report);
+    local
+}
+
+/// The table, and where its address stands if it is not the default.
+pub(super) fn admin(root: &Section<'_, '_>, report: &mut Report<'_>) -> (Admin, Option<usize>) {
+    let table = root.section("admin", report);
+    let mut admin = Admin::default();
+    if let Some(item) = table.item("address") {
+        admin.address = admin_address(&item, report);
+    }
+    if let Some(item) = table.item("control") {
+        admin.control = control(&item, report);
+    }
+    (admin, table.item("address").map(|item| item.at))
+}
+
+fn admin_address(item: &Item<'_, '_>, report: &mut Report<'_>) -> Option<SocketAddr> {
+    let text =
+        item.text(report, "an address in quotes, like \"127.0.0.1:9253\", or \"\" for off")?;
+    if text.is_empty() {
+        return None;
+    }
+    let addr = match address::parse(text, ADMIN_PORT) {
+        Ok(addr) => addr,
+        Err(error) => {
+            item.error(report, &format!("{} {error}", quoted(text)), &error.hint());
+            return None;
+        }
+    };
+    let broadcast = matches!(addr.ip(), IpAddr::V4(v4) if v4.is_broadcast());
+    if addr.ip().is_multicast() || broadcast {
+        let what = format!("{} is a multicast or broadcast address", quoted(text));
+        item.error(report, &what, "write an address of this node, like \"127.0.0.1:9253\"");
+        return None;
+    }
+    Some(addr)
+}
+
+fn control(item: &Item<'_, '_>, report: &mut Report<'_>) -> Option<PathBuf> {
+    let text = item.text(report, "a path in quotes, or \"\" for off")?;
+    if text.is_empty() {
+        return None;
+    }
+    let what = if !Path::new(text).is_absolute() {
+        format!("{} is a relative path", quoted(text))
+    } else if text.len() > MAX_SOCKET_PATH || text.contains('\0') {
+        format!("{} is no path of a Unix socket", quoted(text))
+    } else {
+        return Some(PathBuf::from(text));
+    };
+    let hint = "write an absolute path of at most 107 bytes, like \"/run/horizond/control.sock\"";
+    item.error(report, &what, hint);
+    None
+}
+
+pub(super) fn log(root: &Section<'_, '_>, report: &mut Report<'_>) -> Log {
+    let table = root.section("log", report);
+    let mut log = Log::default();
+    let levels = [
+        ("error", Level::Error),
+        ("warn", Level::Warn),
+        ("info", Level::Info),
+        ("debug", Level::Debug),
+        ("trace", Level::Trace),
+    ];
+    table.choice("level", &levels, &mut log.level, report);
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    table.choice("format", &formats, &mut log.format, report);
+    let queries =
+        [("off", QueryLog::Off), ("failures", QueryLog::Failures), ("all", QueryLog::All)];
+    table.choice("queries", &queries, &mut log.queries, report);
+    log
+}

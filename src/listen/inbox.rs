@@ -1,0 +1,118 @@
+//! Work that other threads hand to a shard.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::sys::Waker;
+use crate::time::Tick;
+
+/// Something for a shard to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Job {
+    /// Start the exchange of a question whose leader sits on another thread.
+    Start {
+        /// Its key.
+        key: Box<[u8]>,
+        /// Its route.
+        route: u16,
+    },
+}
+
+/// A bounded list of jobs, and the means to wake the shard.
+pub struct Inbox {
+    jobs: Mutex<Vec<Job>>,
+    limit: usize,
+    waker: Waker,
+    /// Zero: not yet.
+    stops_at: AtomicU64,
+    in_flight: AtomicUsize,
+}
+
+impl Inbox {
+    /// An inbox for at most `limit` jobs.
+    ///
+    /// # Errors
+    /// What eventfd(2) says.
+    pub fn new(limit: usize) -> io::Result<Inbox> {
+        Ok(Inbox {
+            jobs: Mutex::default(),
+            limit,
+            waker: Waker::new()?,
+            stops_at: AtomicU64::new(0),
+            in_flight: AtomicUsize::new(0),
+        })
+    }
+
+    /// Hands over a job.
+    ///
+    /// # Errors
+    /// The job comes back if the inbox is full.
+    pub fn push(&self, job: Job) -> Result<(), Job> {
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        if jobs.len() >= self.limit {
+            return Err(job);
+        }
+        jobs.push(job);
+        // Whoever finds the list empty wakes; the others' jobs are seen with the first.
+        if jobs.len() == 1 {
+            self.waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Takes all jobs into `out`, which is empty. For the shard itself.
+    pub fn take(&self, out: &mut Vec<Job>) {
+        self.waker.clear();
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(&mut *jobs, out);
+    }
+
+    /// Has the shard take no new packets, finish what is in flight until `at`, and end.
+    pub fn stop(&self, at: Tick) {
+        self.stops_at.store(at.0.max(1), Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// When it shall end at the latest; `None` while it shall go on.
+    pub fn stops_at(&self) -> Option<Tick> {
+        match self.stops_at.load(Ordering::Acquire) {
+            0 => None,
+            at => Some(Tick(at)),
+        }
+    }
+
+    /// The descriptor to be watched.
+    pub fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    /// Publishes how many exchanges the shard has in flight.
+    pub fn set_in_flight(&self, count: usize) {
+        self.in_flight.store(count, Ordering::Relaxed);
+    }
+
+    /// How many exchanges the shard has in flight.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn jobs_are_bounded_and_come_out_in_order() {
+        let inbox = Inbox::new(2).unwrap();
+        let job = |route| Job::Start { key: [1].into(), route };
+        inbox.push(job(0)).unwrap();
+        inbox.push(job(1)).unwrap();
+        assert_eq!(inbox.push(job(2)), Err(job(2)));
+        let mut out = Vec::new();
+        inbox.take(&mut out);
+        assert_eq!(out, [job(0), job(1)]);
+        inbox.push(job(3)).unwrap();
+    }
+}

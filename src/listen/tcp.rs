@@ -1,0 +1,312 @@
+//! TCP clients (RFC 7766): pipelined questions, answers as they finish, deadlines and ceilings.
+//!
+//! All connections live on one thread with a runtime of its own. A hit is answered there; a miss is
+//! handed to a shard, whose answer comes back through the connection's channel. A connection has a
+//! fixed number of permits, one per question in flight; without a free one it is not read.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::inbox::{Inbox, Job};
+use crate::config::Tcp;
+use crate::serve::{Client, Desk, Joined, ReplyTo, Step, StreamSink};
+use crate::telemetry::labels::{DropReason, Proto, ShedReason};
+use crate::wire::MAX_MESSAGE;
+
+/// What all connections share; one thread's.
+struct Shared {
+    desk: RefCell<(Desk, Vec<u8>)>,
+    inboxes: Vec<Arc<Inbox>>,
+    limits: Tcp,
+    clients: RefCell<HashMap<IpAddr, usize>>,
+    open: Arc<AtomicUsize>,
+    stop: watch::Receiver<bool>,
+}
+
+/// Everything that the TCP thread needs.
+pub struct Setup {
+    /// The thread's desk.
+    pub desk: Desk,
+    /// The shards that take its misses.
+    pub inboxes: Vec<Arc<Inbox>>,
+    /// Ceilings and deadlines.
+    pub limits: Tcp,
+    /// Set to the number of open connections.
+    pub open: Arc<AtomicUsize>,
+    /// Becomes true when no more shall be taken.
+    pub stop: watch::Receiver<bool>,
+    /// How long what is in flight may take then.
+    pub drain: Duration,
+}
+
+/// Serves `listeners` until told to stop; then lets every connection have the answers it waits for,
+/// for at most the drain time. To be run on a current-thread runtime, within a `LocalSet`.
+///
+/// # Errors
+/// The runtime cannot take a listening socket.
+pub async fn serve(listeners: Vec<std::net::TcpListener>, setup: Setup) -> io::Result<()> {
+    let mut stop = setup.stop.clone();
+    let shared = Rc::new(Shared {
+        desk: RefCell::new((setup.desk, vec![0; MAX_MESSAGE])),
+        inboxes: setup.inboxes,
+        limits: setup.limits,
+        clients: RefCell::default(),
+        open: setup.open,
+        stop: setup.stop,
+    });
+    let connections: Rc<RefCell<JoinSet<()>>> = Rc::default();
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        let listener = TcpListener::from_std(listener)?;
+        let (shared, connections) = (Rc::clone(&shared), Rc::clone(&connections));
+        accepting.spawn_local(accept(listener, shared, connections));
+    }
+    // An error means that whoever could say stop is gone.
+    let _ = stop.wait_for(|&stop| stop).await;
+    accepting.shutdown().await;
+    let mut open = connections.take();
+    let finish = async { while open.join_next().await.is_some() {} };
+    let _ = timeout(setup.drain, finish).await;
+    Ok(())
+}
+
+async fn accept(listener: TcpListener, shared: Rc<Shared>, connections: Rc<RefCell<JoinSet<()>>>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let mut connections = connections.borrow_mut();
+                while connections.try_join_next().is_some() {}
+                if let Some(place) = Place::take(&shared, peer) {
+                    connections.spawn_local(Rc::clone(&shared).serve(stream, peer, place));
+                }
+            }
+            // Out of descriptors or memory: to try again at once would only burn the CPU.
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a TCP connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// A connection's place under the ceilings; given back when dropped.
+struct Place {
+    shared: Rc<Shared>,
+    client: IpAddr,
+}
+
+impl Place {
+    fn take(shared: &Rc<Shared>, peer: SocketAddr) -> Option<Place> {
+        let client = peer.ip().to_canonical();
+        if shared.open.load(Ordering::Relaxed) >= shared.limits.connections {
+            shared.desk.borrow().0.stats.shed(ShedReason::TcpConnections);
+            return None;
+        }
+        let mut clients = shared.clients.borrow_mut();
+        let count = clients.entry(client).or_default();
+        if *count >= shared.limits.per_client {
+            shared.desk.borrow().0.stats.shed(ShedReason::TcpPerClient);
+            return None;
+        }
+        *count += 1;
+        shared.open.fetch_add(1, Ordering::Relaxed);
+        Some(Place { shared: Rc::clone(shared), client })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.open.fetch_sub(1, Ordering::Relaxed);
+        let mut clients = self.shared.clients.borrow_mut();
+        if let Some(count) = clients.get_mut(&self.client) {
+            *count -= 1;
+            if *count == 0 {
+                clients.remove(&self.client);
+            }
+        }
+    }
+}
+
+/// A message with its length in front, and the permit of its question.
+struct Outgoing {
+    frame: Vec<u8>,
+    _permit: OwnedSemaphorePermit,
+}
+
+fn frame(message: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(2 + message.len());
+    frame.extend((message.len() as u16).to_be_bytes());
+    frame.extend_from_slice(message);
+    frame
+}
+
+/// The way back to a connection for one answer.
+struct Sink {
+    answers: mpsc::Sender<Outgoing>,
+    permit: OwnedSemaphorePermit,
+}
+
+impl StreamSink for Sink {
+    fn send(self: Box<Self>, message: &[u8]) {
+        // The channel has room for every permit; it is only ever closed, when the client has gone.
+        let _ = self.answers.try_send(Outgoing { frame: frame(message), _permit: self.permit });
+    }
+}
+
+/// Why a connection is not read any more.
+enum End {
+    /// The client closed it, was idle, or we are to stop: what is in flight is still answered.
+    Done,
+    /// The client broke off inside a message, or was too slow.
+    Aborted,
+}
+
+impl Shared {
+    async fn serve(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, _place: Place) {
+        // Small answers must not wait for each other's acknowledgements.
+        let _ = stream.set_nodelay(true);
+        let (read, write) = stream.into_split();
+        let permits = self.limits.pipeline;
+        let (answers, queue) = mpsc::channel(permits);
+        let writing = tokio::task::spawn_local(write_all(write, queue, self.limits.write));
+        let pipeline = Arc::new(Semaphore::new(permits));
+        if let End::Aborted = self.read_all(read, peer, &pipeline, answers).await {
+            self.desk.borrow().0.stats.dropped(DropReason::Aborted);
+        }
+        // All senders go with their questions; then the writer ends.
+        if let Ok(false) = writing.await {
+            self.desk.borrow().0.stats.dropped(DropReason::SlowClient);
+        }
+    }
+
+    async fn read_all(
+        &self,
+        read: OwnedReadHalf,
+        peer: SocketAddr,
+        pipeline: &Arc<Semaphore>,
+        answers: mpsc::Sender<Outgoing>,
+    ) -> End {
+        let mut stop = self.stop.clone();
+        let mut read = BufReader::with_capacity(2048, read);
+        let mut message = Vec::new();
+        loop {
+            let Ok(permit) = Arc::clone(pipeline).acquire_owned().await else { return End::Done };
+            let end = tokio::select! {
+                end = self.read_message(&mut read, &mut message, pipeline) => end,
+                _ = stop.wait_for(|&stop| stop) => Some(End::Done),
+                () = answers.closed() => Some(End::Done),
+            };
+            if let Some(end) = end {
+                return end;
+            }
+            self.answer(&message, peer, permit, &answers);
+        }
+    }
+
+    /// Reads one message into `message`; `Some` if there will be none.
+    async fn read_message(
+        &self,
+        read: &mut BufReader<OwnedReadHalf>,
+        message: &mut Vec<u8>,
+        pipeline: &Semaphore,
+    ) -> Option<End> {
+        let mut first = [0u8; 1];
+        loop {
+            match timeout(self.limits.idle, read.read(&mut first)).await {
+                Ok(Ok(0)) => return Some(End::Done),
+                Ok(Ok(_)) => break,
+                Ok(Err(_)) => return Some(End::Aborted),
+                // It waits for answers: that is not idle. One permit is the reader's own.
+                Err(_) if pipeline.available_permits() + 1 < self.limits.pipeline => {}
+                Err(_) => return Some(End::Done),
+            }
+        }
+        let rest = async {
+            let len = u16::from_be_bytes([first[0], read.read_u8().await?]);
+            message.resize(len.into(), 0);
+            read.read_exact(message).await
+        };
+        let deadline = Instant::now() + self.limits.read;
+        match timeout_at(deadline, rest).await {
+            Ok(Ok(_)) => None,
+            _ => Some(End::Aborted),
+        }
+    }
+
+    fn answer(
+        &self,
+        message: &[u8],
+        peer: SocketAddr,
+        permit: OwnedSemaphorePermit,
+        answers: &mpsc::Sender<Outgoing>,
+    ) {
+        let mut guard = self.desk.borrow_mut();
+        let (desk, out) = &mut *guard;
+        desk.refresh();
+        let now = desk.server.clock.now();
+        let client = Client { addr: peer, proto: Proto::Tcp };
+        match desk.ask(message, client, now, out) {
+            Step::Reply(len) => {
+                desk.end_batch(now, desk.server.clock.now());
+                let outgoing = Outgoing { frame: frame(&out[..len]), _permit: permit };
+                let _ = answers.try_send(outgoing);
+            }
+            Step::Silent => {}
+            Step::Miss(miss) => {
+                let sink = Sink { answers: answers.clone(), permit };
+                let joined = desk.join(*miss, ReplyTo::Stream(Box::new(sink)));
+                if let Joined::Start { key, route } = joined {
+                    self.hand_over(desk, key, route);
+                }
+            }
+        }
+    }
+
+    /// Has a shard run the exchange.
+    fn hand_over(&self, desk: &mut Desk, key: Box<[u8]>, route: u16) {
+        let sum: usize = key.iter().map(|&b| usize::from(b)).sum();
+        let inbox = &self.inboxes[sum % self.inboxes.len()];
+        if let Err(Job::Start { key, .. }) = inbox.push(Job::Start { key, route }) {
+            desk.shed(&key, ShedReason::InFlight);
+        }
+    }
+}
+
+/// Writes answers as they come, several in one go where they wait. False if the client did not take
+/// them in time.
+async fn write_all(
+    mut write: OwnedWriteHalf,
+    mut queue: mpsc::Receiver<Outgoing>,
+    limit: Duration,
+) -> bool {
+    /// Bytes gathered before they are written.
+    const GATHER: usize = 16 * 1024;
+    while let Some(first) = queue.recv().await {
+        let mut bytes = first.frame;
+        while bytes.len() < GATHER {
+            let Ok(next) = queue.try_recv() else { break };
+            bytes.extend_from_slice(&next.frame);
+        }
+        match timeout(limit, write.write_all(&bytes)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return true,
+            Err(_) => return false,
+        }
+    }
+    // Without this a client would see a reset if it had sent more than was read.
+    let _ = write.shutdown().await;
+    true
+}

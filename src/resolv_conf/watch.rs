@@ -1,0 +1,146 @@
+//! Reads a resolv.conf file and follows it while it changes.
+//!
+//! The file is read anew at every look: it is small, and times and sizes lie (an edit within the
+//! clock's grain keeps both, a bind mount keeps the inode). The path is opened anew too, so that a
+//! symbolic link which is replaced (systemd) leads to the new file. Blocking reads of a local file
+//! happen on the calling task: this belongs on the watching runtime, not on one that serves.
+
+use std::convert::Infallible;
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use super::{MAX_BYTES, ResolvConf, parse};
+
+/// How often to look, unless a caller knows better.
+pub const EVERY: Duration = Duration::from_secs(2);
+
+/// New content must stay this long to be believed: an editor that truncates and writes is half-way
+/// for a moment, and half an address may be another address.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// Why a file gives no name servers.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// A directory, a pipe, a device.
+    #[error("{} is not a regular file", path.display())]
+    NotAFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It has no `nameserver` line that can be used.
+    #[error("{} names no name server{}", path.display(), first_skipped(conf))]
+    NoNameservers {
+        /// The file.
+        path: PathBuf,
+        /// What else it says.
+        conf: Box<ResolvConf>,
+    },
+}
+
+fn first_skipped(conf: &ResolvConf) -> String {
+    conf.skipped.first().map_or_else(String::new, |skipped| format!(" ({skipped})"))
+}
+
+/// Reads the file once. An `Ok` has at least one name server. Blocks for as long as the file system
+/// does; a pipe does not block it.
+pub fn read(path: &Path) -> Result<ResolvConf, ReadError> {
+    understand(path, &content(path)?)
+}
+
+/// The first bytes of the file, one more than [`parse`] looks at so that it can tell.
+fn content(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let failed = |source| ReadError::Io { path: path.to_owned(), source };
+    // O_NONBLOCK: opening a pipe would wait for a writer.
+    let file =
+        OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(failed)?;
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(ReadError::NotAFile { path: path.to_owned() });
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+fn understand(path: &Path, bytes: &[u8]) -> Result<ResolvConf, ReadError> {
+    let conf = parse(bytes);
+    if conf.nameservers.is_empty() {
+        return Err(ReadError::NoNameservers { path: path.to_owned(), conf: Box::new(conf) });
+    }
+    Ok(conf)
+}
+
+/// Looks at the file `every` so often ([`EVERY`]) and calls `on_change` with what it says: once with
+/// the first good content, then each time that what it says has changed. Never returns.
+///
+/// A file that vanishes, cannot be read or names no server changes nothing: the last good list
+/// stays, and one warning says so until it is good again. Cancel safe. `on_change` runs on the
+/// calling task and must not block.
+pub async fn watch_file(
+    path: &Path,
+    every: Duration,
+    mut on_change: impl FnMut(ResolvConf),
+) -> Infallible {
+    let mut last = None;
+    let mut failing = false;
+    loop {
+        match look(path, last.as_ref()).await {
+            Ok(Look::Moving) => {}
+            Ok(seen) => {
+                if failing {
+                    info!(path = %path.display(), "name servers can be read again");
+                }
+                failing = false;
+                if let Look::New(conf) = seen {
+                    last = Some(conf.clone());
+                    on_change(conf);
+                }
+            }
+            Err(error) => {
+                if !failing {
+                    warn!(%error, "no name servers to read; the last good ones, if any, stay in use");
+                }
+                failing = true;
+            }
+        }
+        sleep(every).await;
+    }
+}
+
+/// What one look at the file found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// It says what it said before.
+    Same,
+    /// It says something else.
+    New(ResolvConf),
+    /// It is being written.
+    Moving,
+}
+
+/// Looks at the file; what is not `last` must stay so for [`SETTLE`].
+pub(super) async fn look(path: &Path, last: Option<&ResolvConf>) -> Result<Look, ReadError> {
+    let bytes = content(path)?;
+    let first = understand(path, &bytes);
+    if first.as_ref().is_ok_and(|conf| Some(conf) == last) {
+        return Ok(Look::Same);
+    }
+    sleep(SETTLE).await;
+    if content(path)? != bytes {
+        return Ok(Look::Moving);
+    }
+    first.map(Look::New)
+}

@@ -1,0 +1,564 @@
+//! The road of a query: the one place that knows all stations and puts them in a row.
+//!
+//! A [`Desk`] belongs to one thread. It is given a packet and answers at once (a hit, a local name, a
+//! fault), keeps silent, or says what must be asked of an upstream; when that has ended it settles
+//! what everybody who waited gets. It owns no socket and no clock.
+
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+
+use crate::admit::AddressSet;
+use crate::answer::{self, Answer, Question};
+use crate::cache::{Cache, Entry, Freshness, Key};
+use crate::coalesce::{Flights, Join};
+use crate::config::{Config, Refuse, SingleLabel, Source as ClientSource};
+use crate::local;
+use crate::respond::{self, Ask, AskEdns, Ttl};
+use crate::route::{Match, RouteTable};
+use crate::telemetry::labels::{DropReason, Family, Kind, Proto, ShedReason, Source};
+use crate::telemetry::querylog::{QueryLog, Record};
+use crate::telemetry::stats::{NO_ROUTE, Stats};
+use crate::time::{Clock, Tick};
+use crate::upstream::{RouteRef, RouteView, Routes};
+use crate::wire::edns::{Ede, ede};
+use crate::wire::header::{Rcode, flag};
+use crate::wire::query::{Fault, Query};
+use crate::wire::{CLASS_IN, rtype};
+
+mod chaos;
+mod settle;
+
+pub use settle::Settled;
+
+/// What all threads share.
+pub struct Server {
+    /// Answers.
+    pub cache: Cache,
+    /// Questions in flight and who waits for them.
+    pub flights: Flights<Waiter>,
+    /// Which route owns which name.
+    pub table: RouteTable,
+    /// What the configuration says of each route.
+    pub policies: Box<[RoutePolicy]>,
+    /// The routes' upstreams, replaced when a resolver file changes.
+    pub routes: ArcSwap<Routes>,
+    /// Who may ask, replaced when the host's addresses change.
+    pub acls: ArcSwap<Acls>,
+    /// Name of this node, for `id.server` and NSID; 1 to 255 bytes.
+    pub node: Box<str>,
+    /// The clock of all ticks.
+    pub clock: Clock,
+    single_label: SingleLabel,
+    refuse: Refuse,
+    admit: (Vec<ClientSource>, Vec<ClientSource>),
+}
+
+/// A route's part of the configuration that answers depend on.
+#[derive(Debug, Clone)]
+pub struct RoutePolicy {
+    /// Its name.
+    pub name: Box<str>,
+    /// Whether its names must not reach other routes' upstreams.
+    pub private: bool,
+    /// Whether failures are answered NXDOMAIN.
+    pub servfail_as_nxdomain: bool,
+    /// How long past their expiry positive answers may serve.
+    pub stale: Duration,
+    /// Its suffixes and reverse prefixes, for people.
+    pub owns: Box<str>,
+}
+
+/// The lists of clients.
+#[derive(Debug, Default)]
+pub struct Acls {
+    /// Who may ask.
+    pub allow: AddressSet,
+    /// Who may ask about others and the node.
+    pub debug: AddressSet,
+    /// The host's own addresses that "node" stood for.
+    pub own: Vec<IpAddr>,
+}
+
+impl Server {
+    /// From a validated configuration, the routes' upstreams and the host's addresses.
+    pub fn new(config: &Config, node: String, routes: Routes, own: Vec<IpAddr>) -> Server {
+        let policies: Box<[RoutePolicy]> = config
+            .routes
+            .iter()
+            .map(|route| RoutePolicy {
+                name: route.name.as_str().into(),
+                private: route.private,
+                servfail_as_nxdomain: route.servfail_as_nxdomain,
+                stale: route.stale,
+                owns: chaos::owns(route).into(),
+            })
+            .collect();
+        let server = Server {
+            cache: Cache::new(config.cache.memory, policies.len()),
+            flights: Flights::new(config.listen.waiting),
+            table: RouteTable::new(config),
+            policies,
+            routes: ArcSwap::from_pointee(routes),
+            acls: ArcSwap::default(),
+            node: node.into(),
+            clock: Clock::start(),
+            single_label: config.local.single_label,
+            refuse: config.admit.refuse,
+            admit: (config.admit.allow.clone(), config.admit.debug.clone()),
+        };
+        server.set_own_addresses(own);
+        server
+    }
+
+    /// Takes over the host's own addresses; in force with each thread's next batch.
+    pub fn set_own_addresses(&self, own: Vec<IpAddr>) {
+        let (allow, debug) = &self.admit;
+        self.acls.store(Arc::new(Acls {
+            allow: AddressSet::new(allow, &own),
+            debug: AddressSet::new(debug, &own),
+            own,
+        }));
+    }
+}
+
+/// Who asks, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Client {
+    /// Where the answer goes.
+    pub addr: SocketAddr,
+    /// By which transport.
+    pub proto: Proto,
+}
+
+/// What is to be done with a packet.
+pub enum Step {
+    /// So many bytes of the buffer are the answer.
+    Reply(usize),
+    /// Nothing.
+    Silent,
+    /// To be joined, with a way to reply, by [`Desk::join`].
+    Miss(Box<Miss>),
+}
+
+/// A question that only an upstream can answer.
+pub struct Miss {
+    /// Its key.
+    pub key: Key,
+    /// Index of the route that owns the name.
+    pub route: u16,
+    waiter: Waiting,
+}
+
+/// How to reach a client that waits.
+pub enum ReplyTo {
+    /// A datagram from the listening socket of this number.
+    Datagram {
+        /// Number of the listening address, the same in all shards.
+        listener: u8,
+    },
+    /// A stream that takes one message.
+    Stream(Box<dyn StreamSink>),
+}
+
+/// Takes the answer to one question asked over a stream. Dropped without one, the question stays
+/// unanswered.
+pub trait StreamSink: Send {
+    /// Hands over the message, without its length prefix. Never waits.
+    fn send(self: Box<Self>, message: &[u8]);
+}
+
+/// What must be kept of a question until its answer comes.
+struct Waiting {
+    id: u16,
+    flags: u16,
+    room: u16,
+    edns: Option<AskEdns>,
+    /// The name as the client wrote it, where that is not in lower case.
+    name: Option<Box<[u8]>>,
+    client: Client,
+    since: Tick,
+}
+
+/// A client that waits for an exchange.
+pub struct Waiter {
+    waiting: Waiting,
+    /// How to reach it.
+    pub reply_to: ReplyTo,
+}
+
+impl Waiter {
+    /// Who waits.
+    pub fn client(&self) -> Client {
+        self.waiting.client
+    }
+
+    /// Takes the way to reply out.
+    pub fn into_reply(self) -> ReplyTo {
+        self.reply_to
+    }
+}
+
+/// What became of a miss.
+pub enum Joined {
+    /// An exchange must be started for it, by a shard, unless [`Desk::ready`] finds an answer.
+    Start {
+        /// Its key.
+        key: Box<[u8]>,
+        /// Its route.
+        route: u16,
+    },
+    /// It waits with others.
+    Waits,
+    /// There are too many waiters; nothing will be answered.
+    Shed,
+}
+
+/// One thread's view of the server, its counters and its share of the query log.
+pub struct Desk {
+    /// What all share.
+    pub server: Arc<Server>,
+    /// This thread's counters.
+    pub stats: Arc<Stats>,
+    log: QueryLog,
+    acls: Arc<Acls>,
+    routes: Rc<RouteView>,
+    /// Hits of the batch by route, for the histogram.
+    hits: Vec<u64>,
+}
+
+/// The TTL of a stale answer in seconds (RFC 8767, 4).
+const STALE_TTL: u32 = 30;
+
+impl Desk {
+    /// A desk for the calling thread.
+    pub fn new(server: Arc<Server>, stats: Arc<Stats>, log: QueryLog) -> Desk {
+        let acls = server.acls.load_full();
+        let routes = Rc::new(RouteView(server.routes.load_full()));
+        let hits = vec![0; server.policies.len()];
+        Desk { server, stats, log, acls, routes, hits }
+    }
+
+    /// Looks whether access lists or upstreams were replaced; true if the upstreams were. To be
+    /// called once a batch.
+    #[inline]
+    pub fn refresh(&mut self) -> bool {
+        let acls = self.server.acls.load();
+        if !Arc::ptr_eq(&acls, &self.acls) {
+            self.acls = Arc::clone(&acls);
+        }
+        let routes = self.server.routes.load();
+        let changed = !Arc::ptr_eq(&routes, &self.routes.0);
+        if changed {
+            self.routes = Rc::new(RouteView(Arc::clone(&routes)));
+        }
+        changed
+    }
+
+    /// The upstreams as this thread knows them.
+    pub fn routes(&self) -> &Routes {
+        &self.routes.0
+    }
+
+    /// A route of them.
+    pub fn route(&self, index: u16) -> Option<RouteRef> {
+        RouteRef::new(&self.routes, index)
+    }
+
+    /// Answers a packet that came at `now` into `out`, or says what else to do. `out` has at least
+    /// 1232 bytes for a datagram and 65,535 for a stream.
+    #[inline]
+    pub fn ask(&mut self, packet: &[u8], client: Client, now: Tick, out: &mut [u8]) -> Step {
+        self.stats.request_size(client.proto, packet.len());
+        let query = match Query::parse(packet) {
+            Ok(query) => query,
+            Err(fault) => return self.fault(packet, fault, client, now, out),
+        };
+        if client.addr.port() == 0 {
+            self.stats.dropped(DropReason::Source);
+            return Step::Silent;
+        }
+        if !self.acls.allow.contains(client.addr.ip()) {
+            return self.refuse_stranger(&query, client, now, out);
+        }
+        let stream = client.proto == Proto::Tcp;
+        let ask = Ask::of(&query, stream);
+        if query.qclass != CLASS_IN {
+            return self.ask_chaos(&query, &ask, client, now, out);
+        }
+        let cd = query.header.has(flag::CD);
+        let key = Key::of(query.name, query.qtype, query.dnssec_ok(), cd);
+        if let Some(entry) = self.server.cache.get(key.as_bytes())
+            && let Freshness::Fresh(age) = entry.freshness(now)
+        {
+            return self.hit(&query, &ask, client, &entry, age, out);
+        }
+        self.miss(&query, &ask, client, key, now, out)
+    }
+
+    #[inline]
+    fn hit(
+        &mut self,
+        query: &Query<'_>,
+        ask: &Ask<'_>,
+        client: Client,
+        entry: &Entry,
+        age: u32,
+        out: &mut [u8],
+    ) -> Step {
+        let nsid = self.server.node.as_bytes();
+        let len = respond::answer(&entry.answer, ask, Ttl::Elapsed(age), None, nsid, out);
+        self.stats.request(entry.route, client.proto, Family::of(&client.addr), query.qtype);
+        let rcode = entry.answer.rcode();
+        let source = Source::Cache(kind(entry));
+        self.stats.response(entry.route, rcode.0, source);
+        self.stats.response_size(client.proto, len);
+        if let Some(hits) = self.hits.get_mut(usize::from(entry.route)) {
+            *hits += 1;
+        }
+        if self.log.wants(rcode.0) {
+            let line = Line { route: entry.route, rcode, source, size: len, took: Duration::ZERO };
+            self.log_query(query.name, query.qtype, client, line);
+        }
+        Step::Reply(len)
+    }
+
+    /// Counts the hits since the last call as having taken this long together, from the arrival of
+    /// their batch to the handing over of their answers.
+    #[inline]
+    pub fn end_batch(&mut self, started: Tick, now: Tick) {
+        let nanos = u64::try_from(now.since(started).as_nanos()).unwrap_or(u64::MAX);
+        for (route, hits) in self.hits.iter_mut().enumerate().filter(|(_, hits)| **hits > 0) {
+            self.stats.duration(route as u16, Source::Cache(Kind::Positive), nanos, *hits);
+            *hits = 0;
+        }
+    }
+
+    /// What is not in the cache, or not fresh: local names, rules, remembered failures; else a
+    /// question for an upstream.
+    fn miss(
+        &mut self,
+        query: &Query<'_>,
+        ask: &Ask<'_>,
+        client: Client,
+        key: Key,
+        now: Tick,
+        out: &mut [u8],
+    ) -> Step {
+        let name = Key::name(key.as_bytes());
+        let question = Question { name, qtype: query.qtype, qclass: query.qclass };
+        let owner = self.server.table.find(name);
+        let route = owner.map_or(NO_ROUTE, |m| m.route);
+        self.stats.request(route, client.proto, Family::of(&client.addr), query.qtype);
+        let reply = Reply { query, ask, client, route, now };
+        if let Some(answer) = self.local_answer(question, owner.as_ref()) {
+            return self.reply(reply, &answer, Source::Local, out);
+        }
+        let Some(owner) = owner else {
+            let ede = Ede::new(ede::NOT_AUTHORITATIVE, "no route owns this name");
+            let answer = Answer::failure(question, Rcode::REFUSED, ede);
+            return self.reply(reply, &answer, Source::Refused, out);
+        };
+        if let Some(settled) = self.remembered_failure(key.as_bytes(), owner.route, now) {
+            let nsid = self.server.node.as_bytes();
+            let entry = &settled.entry;
+            let len =
+                respond::answer(&entry.answer, ask, settled.ttl, settled.note.as_ref(), nsid, out);
+            return self.replied(reply, entry.answer.rcode(), settled.source, len);
+        }
+        self.stats.cache_miss(owner.route);
+        if !query.header.has(flag::RD) {
+            let ede = Ede::new(ede::OTHER, "RD=0 and not in the cache: nothing is forwarded");
+            let answer = Answer::failure(question, Rcode::REFUSED, ede);
+            return self.reply(reply, &answer, Source::Refused, out);
+        }
+        let original = (query.name != name).then(|| query.name.into());
+        let waiter = Waiting {
+            id: ask.id,
+            flags: ask.flags,
+            room: ask.room,
+            edns: ask.edns,
+            name: original,
+            client,
+            since: now,
+        };
+        Step::Miss(Box::new(Miss { key, route: owner.route, waiter }))
+    }
+
+    /// What this server answers without an upstream, by rule.
+    fn local_answer(&self, question: Question<'_>, owner: Option<&Match>) -> Option<Answer> {
+        if let Some(answer) = local::answer(question, owner, self.server.single_label) {
+            return Some(answer);
+        }
+        let owner = owner?;
+        let private = self.server.policies.get(usize::from(owner.route))?.private;
+        if question.qtype == rtype::DS && private && owner.is_apex(question.name) {
+            return Some(local::ds_at_apex(question));
+        }
+        (question.qtype == rtype::ANY).then(|| local::minimal_any(question))
+    }
+
+    /// Has a miss wait for its answer.
+    pub fn join(&mut self, miss: Miss, reply_to: ReplyTo) -> Joined {
+        let Miss { key, route, waiter } = miss;
+        let waiter = Waiter { waiting: waiter, reply_to };
+        match self.server.flights.join(key.as_bytes(), waiter) {
+            Join::Follower => Joined::Waits,
+            Join::Full => {
+                self.stats.shed(ShedReason::Waiting);
+                Joined::Shed
+            }
+            Join::Leader => Joined::Start { key: key.as_bytes().into(), route },
+        }
+    }
+
+    /// Takes back everyone who waits for a key whose exchange could not be started; they get no
+    /// answer, so that their resolvers ask again (an overload must not look like a failure of the
+    /// name).
+    pub fn shed(&mut self, key: &[u8], reason: ShedReason) {
+        self.server.flights.take(key).iter().for_each(|_| self.stats.shed(reason));
+    }
+
+    fn fault(
+        &mut self,
+        packet: &[u8],
+        fault: Fault,
+        client: Client,
+        now: Tick,
+        out: &mut [u8],
+    ) -> Step {
+        let (rcode, echo, edns, class) = match fault {
+            Fault::Short => {
+                self.stats.dropped(DropReason::Short);
+                return Step::Silent;
+            }
+            Fault::Response => {
+                self.stats.dropped(DropReason::Response);
+                return Step::Silent;
+            }
+            Fault::Answer { rcode, echo, edns, class } => (rcode, echo, edns, class),
+        };
+        if client.addr.port() == 0 {
+            self.stats.dropped(DropReason::Source);
+            return Step::Silent;
+        }
+        self.stats.request(NO_ROUTE, client.proto, Family::of(&client.addr), 0);
+        let allowed = self.acls.allow.contains(client.addr.ip());
+        if !allowed && self.server.refuse == Refuse::Drop {
+            self.stats.dropped(DropReason::Denied);
+            return Step::Silent;
+        }
+        let rcode = if allowed { rcode } else { Rcode::REFUSED };
+        let note = if !allowed {
+            Some(stranger(client))
+        } else if class {
+            Some(Ede::new(ede::NOT_SUPPORTED, "classes IN and CH are served"))
+        } else {
+            None
+        };
+        let len = respond::fault(packet, echo, rcode, edns.then_some(note.as_ref()), out);
+        self.count(NO_ROUTE, client, rcode, Source::Refused, len);
+        if self.log.wants(rcode.0) {
+            let took = self.server.clock.now().since(now);
+            let line = Line { route: NO_ROUTE, rcode, source: Source::Refused, size: len, took };
+            self.log_query(&[0], 0, client, line);
+        }
+        if len == 0 { Step::Silent } else { Step::Reply(len) }
+    }
+
+    fn refuse_stranger(
+        &mut self,
+        query: &Query<'_>,
+        client: Client,
+        now: Tick,
+        out: &mut [u8],
+    ) -> Step {
+        self.stats.request(NO_ROUTE, client.proto, Family::of(&client.addr), query.qtype);
+        if self.server.refuse == Refuse::Drop {
+            self.stats.dropped(DropReason::Denied);
+            return Step::Silent;
+        }
+        let ask = Ask::of(query, client.proto == Proto::Tcp);
+        let question = Question { name: query.name, qtype: query.qtype, qclass: query.qclass };
+        let answer = Answer::failure(question, Rcode::REFUSED, stranger(client));
+        let reply = Reply { query, ask: &ask, client, route: NO_ROUTE, now };
+        self.reply(reply, &answer, Source::Refused, out)
+    }
+
+    fn reply(
+        &mut self,
+        reply: Reply<'_, '_>,
+        answer: &Answer,
+        source: Source,
+        out: &mut [u8],
+    ) -> Step {
+        let nsid = self.server.node.as_bytes();
+        let len = respond::answer(answer, reply.ask, Ttl::Elapsed(0), None, nsid, out);
+        self.replied(reply, answer.rcode(), source, len)
+    }
+
+    fn replied(&mut self, reply: Reply<'_, '_>, rcode: Rcode, source: Source, len: usize) -> Step {
+        self.count(reply.route, reply.client, rcode, source, len);
+        let took = self.server.clock.now().since(reply.now);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.stats.duration(reply.route, source, nanos, 1);
+        if self.log.wants(rcode.0) {
+            let line = Line { route: reply.route, rcode, source, size: len, took };
+            self.log_query(reply.query.name, reply.query.qtype, reply.client, line);
+        }
+        if len == 0 { Step::Silent } else { Step::Reply(len) }
+    }
+
+    fn count(&self, route: u16, client: Client, rcode: Rcode, source: Source, len: usize) {
+        self.stats.response(route, rcode.0, source);
+        self.stats.response_size(client.proto, len);
+    }
+
+    #[cold]
+    fn log_query(&self, name: &[u8], qtype: u16, client: Client, line: Line) {
+        let mut record = Record::new(name, client.addr, SystemTime::now());
+        record.proto = client.proto;
+        record.qtype = qtype;
+        record.rcode = line.rcode.0;
+        record.source = line.source;
+        record.route = line.route;
+        record.duration = line.took;
+        record.size = line.size as u16;
+        self.log.log(&self.stats, record);
+    }
+}
+
+/// What a reply is to and whom it goes to.
+struct Reply<'a, 'q> {
+    query: &'a Query<'q>,
+    ask: &'a Ask<'q>,
+    client: Client,
+    route: u16,
+    now: Tick,
+}
+
+/// What the query log says of an answer.
+struct Line {
+    route: u16,
+    rcode: Rcode,
+    source: Source,
+    size: usize,
+    took: Duration,
+}
+
+fn stranger(client: Client) -> Ede {
+    let ip = client.addr.ip().to_canonical();
+    Ede::new(ede::PROHIBITED, format!("{ip} is not in [admit] allow"))
+}
+
+/// The label of an entry's kind.
+fn kind(entry: &Entry) -> Kind {
+    match entry.answer.kind {
+        answer::Kind::Positive => Kind::Positive,
+        answer::Kind::Negative => Kind::Negative,
+        answer::Kind::Failure => Kind::Failure,
+    }
+}

@@ -1,0 +1,211 @@
+//! What the server tells about itself in CH TXT.
+
+use super::{Client, Desk, Reply, Step};
+use crate::answer::{Answer, Question};
+use crate::cache::{Freshness, Key};
+use crate::local::chaos::{self, Topic};
+use crate::respond::Ask;
+use crate::telemetry::labels::{Family, Source};
+use crate::telemetry::stats::NO_ROUTE;
+use crate::time::Tick;
+use crate::upstream::{RouteState, State, Upstream};
+use crate::wire::edns::{Ede, ede};
+use crate::wire::header::Rcode;
+use crate::wire::name::{MAX_NAME, Name, Presentation};
+use crate::wire::query::Query;
+use crate::wire::rtype;
+
+/// The most rows of one answer; what is beyond is said to be so.
+const ROWS: usize = 500;
+
+impl Desk {
+    #[cold]
+    pub(super) fn ask_chaos(
+        &mut self,
+        query: &Query<'_>,
+        ask: &Ask<'_>,
+        client: Client,
+        now: Tick,
+        out: &mut [u8],
+    ) -> Step {
+        self.stats.request(NO_ROUTE, client.proto, Family::of(&client.addr), query.qtype);
+        let mut folded = [0u8; MAX_NAME];
+        let name = &mut folded[..query.name.len()];
+        name.copy_from_slice(query.name);
+        name.make_ascii_lowercase();
+        let question = Question { name, qtype: query.qtype, qclass: query.qclass };
+        let reply = Reply { query, ask, client, route: NO_ROUTE, now };
+        let Some(topic) = Topic::of(question.name) else {
+            let ede = Ede::new(ede::NOT_SUPPORTED, "no such name in class CH");
+            let answer = Answer::failure(question, Rcode::REFUSED, ede);
+            return self.reply(reply, &answer, Source::Refused, out);
+        };
+        if topic.is_private() && !self.acls.debug.contains(client.addr.ip()) {
+            let text = "for the node itself and [admit] debug only";
+            let answer = Answer::failure(question, Rcode::REFUSED, Ede::new(ede::PROHIBITED, text));
+            return self.reply(reply, &answer, Source::Refused, out);
+        }
+        let mut rows = self.rows(&topic, client, now);
+        if rows.len() > ROWS {
+            let more = rows.len() - ROWS;
+            rows.truncate(ROWS);
+            rows.push(format!("... and {more} more"));
+        }
+        self.reply(reply, &chaos::answer(question, &rows), Source::Local, out)
+    }
+
+    fn rows(&self, topic: &Topic, client: Client, now: Tick) -> Vec<String> {
+        match topic {
+            Topic::Version => vec![concat!("horizond ", env!("CARGO_PKG_VERSION")).to_owned()],
+            Topic::Identity => vec![self.server.node.to_string()],
+            Topic::Whoami => vec![format!(
+                "client {} port {} {}",
+                client.addr.ip().to_canonical(),
+                client.addr.port(),
+                client.proto.as_str()
+            )],
+            Topic::Routes => self.routes().iter().map(|route| self.route_row(route)).collect(),
+            Topic::Upstreams => self
+                .routes()
+                .iter()
+                .flat_map(|route| {
+                    route.upstreams.iter().map(move |upstream| {
+                        format!("{} {}", route.name, upstream_row(upstream, now))
+                    })
+                })
+                .collect(),
+            Topic::Cache => self.cache_rows(),
+            Topic::Explain(name) => self.explain(name, client, now),
+        }
+    }
+
+    fn route_row(&self, route: &RouteState) -> String {
+        let policy = self.server.policies.get(usize::from(route.index));
+        let private = if policy.is_some_and(|p| p.private) { "private" } else { "public" };
+        let upstreams: Vec<String> = route.upstreams.iter().map(|u| u.describe()).collect();
+        let upstreams =
+            if upstreams.is_empty() { "no upstream".to_owned() } else { upstreams.join(" ") };
+        format!("{} {private} {} -> {upstreams}", route.name, self.server.owns(route.index))
+    }
+
+    fn cache_rows(&self) -> Vec<String> {
+        let cache = &self.server.cache;
+        let mut rows = Vec::new();
+        let mut total = 0;
+        for share in cache.shares() {
+            total += share.bytes;
+            if share.entries > 0 {
+                let route = self.server.policies.get(usize::from(share.route));
+                let kind = format!("{:?}", share.kind).to_lowercase();
+                rows.push(format!(
+                    "{} {kind} {} entries {} bytes",
+                    route.map_or("?", |p| &p.name),
+                    share.entries,
+                    share.bytes
+                ));
+            }
+        }
+        rows.push(format!("total {total} bytes of {}", cache.memory()));
+        rows
+    }
+
+    /// Step by step what would happen to a question for A or AAAA of `name`; sends nothing.
+    fn explain(&self, name: &Name, client: Client, now: Tick) -> Vec<String> {
+        let wire = name.as_wire();
+        let ip = client.addr.ip().to_canonical();
+        let mut rows = vec![format!("name {name}"), format!("client {ip} is allowed to ask")];
+        let owner = self.server.table.find(wire);
+        let question = Question { name: wire, qtype: rtype::A, qclass: 1 };
+        if let Some(answer) = self.local_answer(question, owner.as_ref()) {
+            rows.push(format!(
+                "answered here: {} (special-use or single-label name)",
+                answer.rcode()
+            ));
+            return rows;
+        }
+        let Some(owner) = owner else {
+            rows.push("no route owns it: REFUSED".into());
+            return rows;
+        };
+        let Some(route) = self.routes().get(usize::from(owner.route)) else { return rows };
+        rows.push(format!("route {} by {}", route.name, owner.describe(wire)));
+        for (qtype, label) in [(rtype::A, "A"), (rtype::AAAA, "AAAA")] {
+            rows.push(format!("cache {label}: {}", self.cache_state(wire, qtype, now)));
+        }
+        let mut ups: Vec<&Upstream> = route.upstreams.iter().map(AsRef::as_ref).collect();
+        ups.sort_by_key(|u| u.health.state(now) == State::Down);
+        rows.extend(
+            ups.iter()
+                .enumerate()
+                .map(|(i, u)| format!("upstream {}: {}", i + 1, upstream_row(u, now))),
+        );
+        if ups.is_empty() {
+            rows.push("upstream: none (its resolver file names no usable server)".into());
+        }
+        rows
+    }
+
+    fn cache_state(&self, name: &[u8], qtype: u16, now: Tick) -> String {
+        let key = Key::of(name, qtype, false, false);
+        let cache = &self.server.cache;
+        let failed = cache.failure(key.as_bytes()).filter(|e| e.freshness(now) != Freshness::Dead);
+        if let Some(failure) = failed
+            && let Freshness::Fresh(_) = failure.freshness(now)
+        {
+            let why = failure.answer.ede.as_ref().map_or("", |e| &e.text);
+            let left = failure.fresh_until.since(now).as_secs_f32();
+            return format!("failure remembered for {left:.1} s more: {why}");
+        }
+        let Some(entry) = cache.get(key.as_bytes()) else { return "nothing".into() };
+        let kind = format!("{:?}", entry.answer.kind).to_lowercase();
+        let rcode = entry.answer.rcode();
+        let age = now.secs_since(entry.stored);
+        match entry.freshness(now) {
+            Freshness::Fresh(_) => {
+                let left = entry.fresh_until.since(now).as_secs();
+                format!("hit, {kind} {rcode}, age {age} s, {left} s left")
+            }
+            Freshness::Stale => {
+                let left = entry.keep_until.since(now).as_secs();
+                format!("stale, {kind} {rcode}, age {age} s, usable for {left} s if all fails")
+            }
+            Freshness::Dead => "expired".into(),
+        }
+    }
+}
+
+impl super::Server {
+    /// What a route owns, in few words.
+    fn owns(&self, route: u16) -> String {
+        self.policies
+            .get(usize::from(route))
+            .map(|policy| policy.owns.to_string())
+            .unwrap_or_default()
+    }
+}
+
+fn upstream_row(upstream: &Upstream, now: Tick) -> String {
+    let state = match upstream.health.state(now) {
+        State::Up => "up",
+        State::Probe => "down, probe due",
+        State::Down => "down",
+    };
+    let srtt = match upstream.health.srtt() {
+        Some(srtt) => format!("srtt {:.2} ms", srtt.as_secs_f64() * 1000.0),
+        None => "never answered".to_owned(),
+    };
+    format!("{} {state}, {srtt}", upstream.describe())
+}
+
+/// Suffixes and reverse prefixes of a route, cut after a few.
+pub(super) fn owns(route: &crate::config::Route) -> String {
+    const SHOWN: usize = 8;
+    let suffixes = route.suffixes.iter().map(|s| Presentation(s.as_wire()).to_string());
+    let reverse = route.reverse.iter().map(|p| format!("{}/{}", p.addr, p.len));
+    let all: Vec<String> = suffixes.chain(reverse).collect();
+    let mut text = all[..all.len().min(SHOWN)].join(" ");
+    if all.len() > SHOWN {
+        text.push_str(&format!(" and {} more", all.len() - SHOWN));
+    }
+    text
+}

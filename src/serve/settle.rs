@@ -1,0 +1,176 @@
+//! What everybody who waited gets when an exchange has ended, and what is remembered of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Desk, Line, STALE_TTL, Waiter, kind};
+use crate::answer::{Answer, Kind, Question};
+use crate::cache::{Entry, Freshness, Key};
+use crate::respond::{self, Ask, Ttl};
+use crate::telemetry::labels::Source;
+use crate::time::Tick;
+use crate::upstream::{Done, Outcome};
+use crate::wire::CLASS_IN;
+use crate::wire::edns::{Ede, ede};
+use crate::wire::header::Rcode;
+
+/// An answer and those who wait for it.
+pub struct Settled {
+    /// The answer.
+    pub entry: Arc<Entry>,
+    /// What happens to its TTLs.
+    pub ttl: Ttl,
+    /// An extended error beside its own.
+    pub note: Option<Ede>,
+    /// What it counts as.
+    pub source: Source,
+    /// Whom it goes to.
+    pub waiters: Vec<Waiter>,
+}
+
+/// Longest time that a failure is remembered (RFC 9520, 3.2 allows 5 minutes; Services come back
+/// sooner).
+const LONGEST_FAILURE: Duration = Duration::from_secs(30);
+
+impl Desk {
+    /// Judges the end of an exchange, fills the cache, and takes out everyone who waited for it.
+    pub fn settle(&mut self, done: Done, now: Tick) -> Settled {
+        let Done { key, route, outcome, .. } = done;
+        match outcome {
+            Outcome::Answer(accepted) => {
+                let entry = self.entry(accepted.answer, route, accepted.lifetime, now);
+                let entry = Arc::new(entry);
+                if accepted.lifetime.is_some() {
+                    self.server.cache.put(&key, Arc::clone(&entry));
+                }
+                let waiters = self.server.flights.take(&key);
+                let ttl = Ttl::Elapsed(0);
+                Settled { entry, ttl, note: None, source: Source::Upstream, waiters }
+            }
+            Outcome::Failure(reason) => {
+                let failure = Arc::new(self.failure(&key, route, reason, now));
+                self.server.cache.put(&key, Arc::clone(&failure));
+                let waiters = self.server.flights.take(&key);
+                match self.stale(&key, route, now) {
+                    Some(stale) => self.stale_instead(stale, &failure, waiters),
+                    None => {
+                        let ttl = Ttl::Elapsed(0);
+                        let source = Source::Upstream;
+                        Settled { entry: failure, ttl, note: None, source, waiters }
+                    }
+                }
+            }
+        }
+    }
+
+    fn entry(&self, answer: Answer, route: u16, lifetime: Option<u32>, now: Tick) -> Entry {
+        let fresh_until = now + Duration::from_secs(lifetime.unwrap_or(0).into());
+        let policy = self.server.policies.get(usize::from(route));
+        // Negative answers of private routes are never used stale: what did not exist a minute
+        // ago may exist now.
+        let stale = policy.filter(|policy| match answer.kind {
+            Kind::Positive => true,
+            Kind::Negative => !policy.private,
+            Kind::Failure => false,
+        });
+        let keep_until = fresh_until + stale.map_or(Duration::ZERO, |policy| policy.stale);
+        Entry { answer, route, failures: 0, stored: now, fresh_until, keep_until }
+    }
+
+    /// The failure that is remembered: for 1 s, twice as long each time it is met again (RFC 9520).
+    fn failure(&self, key: &[u8], route: u16, reason: Ede, now: Tick) -> Entry {
+        let question = Question { name: Key::name(key), qtype: Key::qtype(key), qclass: CLASS_IN };
+        let policy = self.server.policies.get(usize::from(route));
+        let nxdomain = policy.is_some_and(|p| p.servfail_as_nxdomain);
+        let rcode = if nxdomain { Rcode::NXDOMAIN } else { Rcode::SERVFAIL };
+        let before = self.server.cache.failure(key).map_or(0, |entry| entry.failures);
+        let wait = Duration::from_secs(1 << before.min(5)).min(LONGEST_FAILURE);
+        let fresh_until = now + wait;
+        Entry {
+            answer: Answer::failure(question, rcode, reason),
+            route,
+            failures: before.saturating_add(1),
+            stored: now,
+            fresh_until,
+            // Kept as long again, so that the next failure knows that it is not the first.
+            keep_until: fresh_until + wait,
+        }
+    }
+
+    /// An answer past its expiry that may still stand in.
+    fn stale(&self, key: &[u8], route: u16, now: Tick) -> Option<Arc<Entry>> {
+        let entry = self.server.cache.get(key).filter(|entry| entry.route == route)?;
+        match entry.freshness(now) {
+            Freshness::Dead => None,
+            Freshness::Fresh(_) | Freshness::Stale => Some(entry),
+        }
+    }
+
+    fn stale_instead(&self, entry: Arc<Entry>, failure: &Entry, waiters: Vec<Waiter>) -> Settled {
+        let why = failure.answer.ede.as_ref().map_or("", |ede| &ede.text);
+        let note = Some(Ede::new(entry.answer.stale_code(), format!("stale: {why}")));
+        let source = Source::Stale(kind(&entry));
+        Settled { entry, ttl: Ttl::Fixed(STALE_TTL), note, source, waiters }
+    }
+
+    /// A failure that is remembered for this question: what is answered instead of asking again.
+    pub(super) fn remembered_failure(&self, key: &[u8], route: u16, now: Tick) -> Option<Settled> {
+        let failure = self.server.cache.failure(key)?;
+        if !matches!(failure.freshness(now), Freshness::Fresh(_)) {
+            return None;
+        }
+        if let Some(stale) = self.stale(key, route, now) {
+            return Some(self.stale_instead(stale, &failure, Vec::new()));
+        }
+        let source = Source::Cache(crate::telemetry::labels::Kind::Failure);
+        let note = Some(Ede::new(ede::CACHED_ERROR, "remembered failure"));
+        let ttl = Ttl::Elapsed(0);
+        Some(Settled { entry: failure, ttl, note, source, waiters: Vec::new() })
+    }
+
+    /// A fresh answer for a question that was about to be asked, with all who wait for it: an
+    /// exchange that ended between the look into the cache and the joining has left it.
+    pub fn ready(&self, key: &[u8], route: u16, now: Tick) -> Option<Settled> {
+        let entry = self.server.cache.get(key).filter(|entry| entry.route == route)?;
+        let Freshness::Fresh(age) = entry.freshness(now) else { return None };
+        let waiters = self.server.flights.take(key);
+        let source = Source::Cache(kind(&entry));
+        Some(Settled { entry, ttl: Ttl::Elapsed(age), note: None, source, waiters })
+    }
+
+    /// Writes one waiter's answer into `out` and counts it; returns its length.
+    pub fn render(
+        &mut self,
+        settled: &Settled,
+        waiter: &Waiter,
+        now: Tick,
+        out: &mut [u8],
+    ) -> usize {
+        let waiting = &waiter.waiting;
+        let entry = &settled.entry;
+        let question = &entry.answer.wire()[..entry.answer.question_end()];
+        let folded = question.get(12..question.len().saturating_sub(4)).unwrap_or(&[]);
+        let ask = Ask {
+            id: waiting.id,
+            flags: waiting.flags,
+            name: waiting.name.as_deref().unwrap_or(folded),
+            edns: waiting.edns,
+            room: waiting.room,
+        };
+        let nsid = self.server.node.as_bytes();
+        let note = settled.note.as_ref();
+        let len = respond::answer(&entry.answer, &ask, settled.ttl, note, nsid, out);
+        let rcode = entry.answer.rcode();
+        self.count(entry.route, waiting.client, rcode, settled.source, len);
+        let took = now.since(waiting.since);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.stats.duration(entry.route, settled.source, nanos, 1);
+        if self.log.wants(rcode.0) {
+            let line = Line { route: entry.route, rcode, source: settled.source, size: len, took };
+            let qtype =
+                question.len().checked_sub(4).and_then(|at| crate::wire::read_u16(question, at));
+            self.log_query(ask.name, qtype.unwrap_or(0), waiting.client, line);
+        }
+        len
+    }
+}
