@@ -20,7 +20,7 @@ use crate::wire::header::Rcode;
 pub const MAX_ATTEMPTS: usize = 12;
 /// Queries that one exchange sends to one upstream by its own decision (retries without EDNS or
 /// over TCP not counted).
-const MAX_TRIES: u8 = 3;
+const MAX_TRIES: u8 = 5;
 /// How often an exchange follows its upstream from a connection that closed to a fresh one.
 const MAX_REDIALS: u8 = 2;
 
