@@ -5,6 +5,8 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
+
 use crate::BOUND;
 use crate::message::{self, Message, Opt, Record, Writer};
 use crate::script::Options;
@@ -61,7 +63,10 @@ impl Client {
 
     fn stream(&mut self) -> Result<&TcpStream, String> {
         let open = || -> std::io::Result<TcpStream> {
-            let stream = TcpStream::connect(self.server)?;
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+            socket.bind(&SocketAddr::new(self.from, 0).into())?;
+            socket.connect(&self.server.into())?;
+            let stream = TcpStream::from(socket);
             stream.set_read_timeout(Some(BOUND))?;
             Ok(stream)
         };
@@ -124,7 +129,8 @@ impl Client {
 
     /// Sends bytes as they are.
     pub fn send_raw(&mut self, bytes: &[u8], tcp: bool) -> Result<(), String> {
-        let word = |at: usize| bytes.get(at..at + 2).map_or(0, |b| u16::from_be_bytes([b[0], b[1]]));
+        let word =
+            |at: usize| bytes.get(at..at + 2).map_or(0, |b| u16::from_be_bytes([b[0], b[1]]));
         let (id, flags, name) = (word(0), word(2), String::new());
         let (question, opt, socket) = (Vec::new(), None, 0);
         self.asked.push(Asked { id, flags, name, question, opt, tcp, socket });

@@ -53,7 +53,16 @@ macro_rules! scripts {
     };
 }
 
-scripts!(cache, coalescing, failover, from_clients, horizons, local_names, to_clients, to_upstreams);
+scripts!(
+    cache,
+    coalescing,
+    failover,
+    from_clients,
+    horizons,
+    local_names,
+    to_clients,
+    to_upstreams
+);
 
 #[test]
 fn mistakes_in_a_script_are_told_with_their_line() {

@@ -63,7 +63,9 @@ pub fn parse(file: &str, text: &str) -> Result<Script, String> {
                     "scenario" if !name.is_empty() => {
                         script.scenarios.push(Scenario { line, name, steps: Vec::new() });
                     }
-                    _ => return Err(fail(format!("\"{kind}\" begins neither config nor scenario"))),
+                    _ => {
+                        return Err(fail(format!("\"{kind}\" begins neither config nor scenario")));
+                    }
                 }
             }
             (_, Some(name)) => {
