@@ -670,7 +670,7 @@ impl Engine {
             let route = Arc::clone(&exchange.route.name);
             self.count_failure(&upstream, Failure::Timeout);
             self.note_down(&route, &upstream, &Cause::Timeout, now);
-            self.suspect(attempt, now);
+            self.suspect(ticket, attempt, now);
         }
         if overdue { self.give_up(ticket, now) } else { self.advance(ticket, now) }
     }
@@ -679,7 +679,7 @@ impl Engine {
     /// sent is taken for dead: the server may have gone without a word, or the flow may lead to an
     /// endpoint that has. What else is pending on a socket may still be answered there; a connection
     /// takes it down.
-    fn suspect(&mut self, attempt: Attempt, now: Tick) {
+    fn suspect(&mut self, ticket: Ticket, attempt: Attempt, now: Tick) {
         match attempt.via {
             Via::Udp { socket, .. } => {
                 if self.sockets.get(socket).is_some_and(|s| s.last_answer <= attempt.sent) {
@@ -688,6 +688,11 @@ impl Engine {
             }
             Via::Tcp { connection, .. } => {
                 if self.connections.get(connection).is_some_and(|c| c.last_read <= attempt.sent) {
+                    // Where this exchange goes on is its timer's business; left on the connection
+                    // it would be sent anew from here as well, and arrive twice.
+                    let last = self.exchanges.get(ticket).map_or(0, |e| e.attempts.len());
+                    let number = last.saturating_sub(1) as u8;
+                    self.end_attempt(Pending { exchange: ticket, attempt: number });
                     self.close(connection, io::ErrorKind::TimedOut, now);
                 }
             }
