@@ -10,6 +10,7 @@ mod client;
 mod message;
 mod play;
 mod script;
+mod stub;
 mod text;
 mod upstream;
 mod world;

@@ -1,0 +1,340 @@
+//! The program as people and service managers see it: arguments, exit codes, messages, signals, the
+//! query log. Everything runs on loopback addresses that no other test has.
+
+#![allow(clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// The longest wait for anything that must happen.
+const BOUND: Duration = Duration::from_secs(20);
+
+/// A loopback address of its own.
+fn address(port: u16) -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed) % 0x100;
+    let host = 0x7f40_0000 | (std::process::id() % 0x2000) << 8 | number;
+    (Ipv4Addr::from_bits(host), port).into()
+}
+
+fn horizond(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_horizond"));
+    command.args(args).stdin(Stdio::null()).env_remove("HORIZOND_LOG");
+    command
+}
+
+/// Runs it to its end; a run that does not end is the test harness's to stop.
+fn output(args: &[&str]) -> (Output, String, String) {
+    let output = horizond(args).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    (output, out, err)
+}
+
+fn write(dir: &TempDir, name: &str, text: &str) -> String {
+    let path = dir.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// The program running, and the lines that it prints.
+struct Running {
+    child: Child,
+    out: Receiver<String>,
+    err: Receiver<String>,
+}
+
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Waits for a line that contains `text`.
+fn wait_line(lines: &Receiver<String>, text: &str) -> String {
+    let end = Instant::now() + BOUND;
+    let mut seen = Vec::new();
+    loop {
+        match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(line) if line.contains(text) => return line,
+            Ok(line) => seen.push(line),
+            Err(error) => panic!("no line with \"{text}\" ({error}) after {seen:#?}"),
+        }
+    }
+}
+
+impl Running {
+    fn start(args: &[&str]) -> Running {
+        let mut command = horizond(args);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let out = lines(child.stdout.take().unwrap());
+        let err = lines(child.stderr.take().unwrap());
+        let running = Running { child, out, err };
+        wait_line(&running.err, "serving");
+        running
+    }
+
+    fn terminate(&self) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).unwrap();
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let end = Instant::now() + BOUND;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < end, "it does not end");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A question for an A record.
+fn question(id: u16, name: &str) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    bytes[..2].copy_from_slice(&id.to_be_bytes());
+    for label in name.split('.') {
+        bytes.push(label.len() as u8);
+        bytes.extend(label.as_bytes());
+    }
+    bytes.extend([0, 0, 1, 0, 1]);
+    bytes
+}
+
+/// The answer 192.0.2.7 to a query, whose OPT is left out.
+fn answer(query: &[u8]) -> Vec<u8> {
+    let end = 12 + query[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
+    let mut bytes = query[..end].to_vec();
+    bytes[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
+    bytes.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 7]);
+    bytes
+}
+
+fn ask_udp(server: SocketAddr, query: &[u8]) -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(server).unwrap();
+    socket.set_read_timeout(Some(BOUND)).unwrap();
+    socket.send(query).unwrap();
+    socket
+}
+
+fn get_udp(socket: &UdpSocket) -> Vec<u8> {
+    let mut buffer = [0; 2048];
+    let len = socket.recv(&mut buffer).unwrap();
+    buffer[..len].to_vec()
+}
+
+fn ask_tcp(server: SocketAddr, query: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(server).unwrap();
+    stream.set_read_timeout(Some(BOUND)).unwrap();
+    stream.write_all(&[&(query.len() as u16).to_be_bytes(), query].concat()).unwrap();
+    stream
+}
+
+fn get_tcp(stream: &mut TcpStream) -> Vec<u8> {
+    let mut len = [0; 2];
+    stream.read_exact(&mut len).unwrap();
+    let mut bytes = vec![0; u16::from_be_bytes(len).into()];
+    stream.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+fn config(listen: SocketAddr, upstream: SocketAddr) -> String {
+    format!(
+        "[listen]\naddresses = [\"{listen}\"]\nshards = 1\n[admin]\naddress = \"\"\n\
+         control = \"\"\n[[route]]\nname = \"internet\"\nsuffixes = [\".\"]\n\
+         upstreams = [\"{upstream}\"]\n"
+    )
+}
+
+#[test]
+fn version_and_help() {
+    let (run, out, _) = output(&["--version"]);
+    assert!(run.status.success());
+    assert_eq!(out.trim_end(), concat!("horizond ", env!("CARGO_PKG_VERSION")));
+    let (run, out, _) = output(&["--help"]);
+    assert!(run.status.success());
+    for word in ["run", "check", "status", "demo", "Usage"] {
+        assert!(out.contains(word), "{word} is missing from\n{out}");
+    }
+    let (run, _, err) = output(&["chekc"]);
+    assert_eq!(run.status.code(), Some(2));
+    assert!(err.contains("check"), "{err}");
+}
+
+#[test]
+fn check_praises_a_good_file() {
+    let dir = TempDir::new().unwrap();
+    let path = write(&dir, "good.toml", &config(address(53), address(53)));
+    let (run, out, err) = output(&["check", "--config", &path]);
+    assert_eq!((run.status.code(), err.as_str()), (Some(0), ""));
+    assert!(out.contains(&format!("{path}: good: 1 routes")), "{out}");
+}
+
+#[test]
+fn check_tells_all_that_is_wrong_with_line_and_column() {
+    let dir = TempDir::new().unwrap();
+    let text = "[listen]\naddresses = [\"0.0.0.0\"]\nshadrs = 2\n\n[[route]]\nname = \"a b\"\n\
+                suffixes = [\".\"]\nupstreams = [\"dns.example\"]\n";
+    let path = write(&dir, "bad.toml", text);
+    for command in ["check", "run"] {
+        let (run, out, err) = output(&[command, "--config", &path]);
+        assert_eq!((run.status.code(), out.as_str()), (Some(78), ""), "{err}");
+        for expected in [
+            ":2:14: listen.addresses[0]: ",
+            ":3:1: listen.shadrs: ",
+            ":6:8: route[0].name: ",
+            ":8:14: route[0].upstreams[0]: ",
+        ] {
+            assert!(err.contains(&format!("{path}{expected}")), "{expected} not in\n{err}");
+        }
+        assert!(err.contains("\"shards\"") || err.contains("shards"), "{err}");
+        assert!(err.ends_with("4 errors\n"), "{err}");
+    }
+}
+
+#[test]
+fn check_without_a_file_says_which_was_looked_for() {
+    let (run, _, err) = output(&["check", "--config", "/nowhere/horizond.toml"]);
+    assert_eq!(run.status.code(), Some(78));
+    assert!(err.contains("/nowhere/horizond.toml") && err.contains("--config"), "{err}");
+}
+
+#[test]
+fn status_without_a_daemon_says_so() {
+    let (run, out, err) = output(&["status", "--control", "/nowhere/control.sock"]);
+    assert_eq!((run.status.code(), out.as_str()), (Some(69), ""));
+    assert!(err.contains("/nowhere/control.sock") && err.contains("running"), "{err}");
+}
+
+#[test]
+fn a_taken_port_is_told_with_its_holder() {
+    let holder = UdpSocket::bind(address(5300)).unwrap();
+    let listen = holder.local_addr().unwrap();
+    let (run, _, err) = output(&["demo", "--listen", &listen.to_string()]);
+    assert_eq!(run.status.code(), Some(69), "{err}");
+    assert!(err.contains(&format!("{listen}/udp is taken by ")), "{err}");
+    assert!(err.contains(&format!("(pid {})", std::process::id())), "{err}");
+    assert!(err.contains("--listen"), "{err}");
+    let dir = TempDir::new().unwrap();
+    let path = write(&dir, "taken.toml", &config(listen, address(53)));
+    let (run, _, err) = output(&["run", "--config", &path]);
+    assert_eq!(run.status.code(), Some(69), "{err}");
+    assert!(err.contains(&format!("(pid {})", std::process::id())), "{err}");
+}
+
+#[test]
+fn a_stop_still_answers_what_is_in_flight() {
+    let dir = TempDir::new().unwrap();
+    let upstream = UdpSocket::bind(address(5300)).unwrap();
+    upstream.set_read_timeout(Some(BOUND)).unwrap();
+    let listen = address(5300);
+    let path = write(&dir, "slow.toml", &config(listen, upstream.local_addr().unwrap()));
+    let mut daemon = Running::start(&["run", "--config", &path]);
+    let mut waiting = Vec::new();
+    let mut buffer = [0; 2048];
+    let datagram = ask_udp(listen, &question(0x1111, "slow.example.com"));
+    let (len, peer) = upstream.recv_from(&mut buffer).unwrap();
+    waiting.push((buffer[..len].to_vec(), peer));
+    let mut stream = ask_tcp(listen, &question(0x2222, "slower.example.com"));
+    let (len, peer) = upstream.recv_from(&mut buffer).unwrap();
+    waiting.push((buffer[..len].to_vec(), peer));
+    daemon.terminate();
+    wait_line(&daemon.err, "stopping");
+    for (query, peer) in &waiting {
+        upstream.send_to(&answer(query), peer).unwrap();
+    }
+    for (got, id) in [(get_udp(&datagram), 0x1111u16), (get_tcp(&mut stream), 0x2222)] {
+        assert_eq!(got[..2], id.to_be_bytes());
+        assert_eq!((got[3] & 15, &got[got.len() - 4..]), (0, &[192, 0, 2, 7][..]));
+    }
+    assert_eq!(daemon.wait().code(), Some(0));
+    wait_line(&daemon.err, "stopped");
+}
+
+#[test]
+fn a_running_demo_tells_its_status_and_logs_queries_as_text() {
+    let dir = TempDir::new().unwrap();
+    let (listen, admin) = (address(5300), address(9253));
+    let control = dir.path().join("control.sock");
+    let control = control.to_str().unwrap();
+    let (listen_text, admin) = (listen.to_string(), admin.to_string());
+    let mut demo = Running::start(&[
+        "demo",
+        "--listen",
+        &listen_text,
+        "--admin",
+        &admin,
+        "--control",
+        control,
+        "--queries",
+    ]);
+    let got = get_udp(&ask_udp(listen, &question(7, "api.default.svc.cluster.local")));
+    assert_eq!((got[3] & 15, got[7] > 0), (0, true));
+    let line = wait_line(&demo.out, " A NOERROR ");
+    let words: Vec<&str> = line.split(' ').collect();
+    assert_eq!(words.len(), 10, "{line}");
+    assert!(words[0].ends_with('Z') && words[1].starts_with("127.0.0.1:"), "{line}");
+    assert_eq!(words[2..7], ["udp", "api.default.svc.cluster.local.", "A", "NOERROR", "upstream"]);
+    assert_eq!(words[7], "cluster", "{line}");
+    let (run, out, err) = output(&["status", "--json", "--control", control]);
+    assert!(run.status.success(), "{err}");
+    let status: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(status["listen"][0], listen_text);
+    assert_eq!(status["pid"], demo.child.id());
+    let names: Vec<_> = status["routes"].as_array().unwrap().iter().map(|r| &r["name"]).collect();
+    assert_eq!(names, ["cluster", "tailnet", "internet"]);
+    let (run, out, err) = output(&["status", "--control", control]);
+    assert!(run.status.success() && out.contains("cluster"), "{out}{err}");
+    demo.terminate();
+    assert_eq!(demo.wait().code(), Some(0));
+    assert!(!Path::new(control).exists());
+}
+
+#[test]
+fn queries_are_logged_as_json_too() {
+    let (listen, admin) = (address(5300), address(9253));
+    let (listen_text, admin) = (listen.to_string(), admin.to_string());
+    let args = ["demo", "--listen", &listen_text, "--admin", &admin, "--queries", "--json"];
+    let mut demo = Running::start(&args);
+    let mut stream = ask_tcp(listen, &question(7, "WWW.example.com"));
+    assert_eq!(get_tcp(&mut stream)[3] & 15, 0);
+    let line = wait_line(&demo.out, "\"rcode\"");
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    for (key, value) in [
+        ("proto", "tcp"),
+        ("type", "A"),
+        ("rcode", "NOERROR"),
+        ("source", "upstream"),
+        ("route", "internet"),
+    ] {
+        assert_eq!(line[key], value, "{line}");
+    }
+    assert!(line["name"].as_str().unwrap().eq_ignore_ascii_case("www.example.com."), "{line}");
+    assert!(line["bytes"].as_u64().unwrap() > 40 && line["duration_us"].is_u64(), "{line}");
+    demo.terminate();
+    assert_eq!(demo.wait().code(), Some(0));
+}
