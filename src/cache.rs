@@ -255,9 +255,31 @@ impl Cache {
     /// Puts an entry under a key's bytes; what was there is replaced. A failure goes to a place of
     /// its own, and an answer takes away the failure remembered for its question.
     pub fn put(&self, key: &[u8], entry: Arc<Entry>) {
-        let stored = if entry.failures > 0 { Key::failure(key) } else { Stored(key.into()) };
+        let stored = if entry.failures > 0 {
+            Key::failure(key)
+        } else {
+            self.end_failures(key);
+            Stored(key.into())
+        };
         self.tally.add(&stored, &entry, 1);
         self.inner.insert(stored, entry);
+    }
+
+    /// Takes away what an answer that may not be kept has made untrue: the answer before it, which
+    /// would still be used stale, and the failure.
+    pub fn forget(&self, key: &[u8]) {
+        self.end_failures(key);
+        if self.inner.contains_key(key) {
+            self.inner.invalidate(key);
+        }
+    }
+
+    fn end_failures(&self, key: &[u8]) {
+        let failure = Key::failure(key);
+        // There seldom is one, and to look is cheaper than to take away.
+        if self.inner.contains_key(&failure) {
+            self.inner.invalidate(&failure);
+        }
     }
 
     /// Forgets everything.

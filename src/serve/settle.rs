@@ -12,7 +12,7 @@ use crate::time::Tick;
 use crate::upstream::{Done, Outcome};
 use crate::wire::CLASS_IN;
 use crate::wire::edns::{Ede, ede};
-use crate::wire::header::Rcode;
+use crate::wire::header::{Rcode, flag};
 
 /// An answer and those who wait for it.
 pub struct Settled {
@@ -40,8 +40,12 @@ impl Desk {
             Outcome::Answer(accepted) => {
                 let entry = self.entry(accepted.answer, route, accepted.lifetime, now);
                 let entry = Arc::new(entry);
-                if accepted.lifetime.is_some() {
-                    self.server.cache.put(&key, Arc::clone(&entry));
+                let cut = entry.answer.header().has(flag::TC);
+                match accepted.lifetime {
+                    Some(_) => self.server.cache.put(&key, Arc::clone(&entry)),
+                    // Part of an answer does not contradict the whole one before it.
+                    None if cut => {}
+                    None => self.server.cache.forget(&key),
                 }
                 let waiters = self.server.flights.take(&key);
                 let ttl = Ttl::Elapsed(0);
