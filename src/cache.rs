@@ -167,6 +167,12 @@ impl Tally {
         Tally { gauges, evictions: (0..routes).map(|_| AtomicU64::new(0)).collect() }
     }
 
+    /// How many failures are remembered.
+    fn failures(&self) -> i64 {
+        let count = |g: &[Gauge; 3]| g[Kind::Failure as usize].entries.load(Ordering::Relaxed);
+        self.gauges.iter().map(count).sum()
+    }
+
     fn add(&self, key: &Stored, entry: &Entry, sign: i64) {
         let kind = entry.answer.kind as usize;
         if let Some(gauge) = self.gauges.get(usize::from(entry.route)).map(|g| &g[kind]) {

@@ -106,7 +106,7 @@ impl Server {
             .collect();
         let server = Server {
             cache: Cache::new(config.cache.memory, policies.len()),
-            flights: Flights::new(config.listen.waiting),
+            flights: Flights::new(config.listen.waiting, policies.len()),
             table: RouteTable::new(config),
             policies,
             routes: ArcSwap::from_pointee(routes),
@@ -412,7 +412,7 @@ impl Desk {
     pub fn join(&mut self, miss: Miss, reply_to: ReplyTo) -> Joined {
         let Miss { key, route, waiter } = miss;
         let waiter = Waiter { waiting: waiter, reply_to };
-        match self.server.flights.join(key.as_bytes(), waiter) {
+        match self.server.flights.join(key.as_bytes(), route, waiter) {
             Join::Follower => Joined::Waits,
             Join::Full => {
                 self.stats.shed(ShedReason::Waiting);

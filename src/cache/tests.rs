@@ -62,6 +62,8 @@ fn a_failure_does_not_push_out_an_answer() {
     cache.put(key.as_bytes(), Arc::new(failure));
     assert_eq!(cache.get(key.as_bytes()).unwrap().failures, 0);
     assert_eq!(cache.failure(key.as_bytes()).unwrap().failures, 1);
+    cache.put(key.as_bytes(), entry(b"\x01a\0", 10, 20));
+    assert!(cache.failure(key.as_bytes()).is_none());
 }
 
 #[test]

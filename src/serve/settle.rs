@@ -28,9 +28,10 @@ pub struct Settled {
     pub waiters: Vec<Waiter>,
 }
 
-/// Longest time that a failure is remembered (RFC 9520, 3.2 allows 5 minutes; Services come back
-/// sooner).
+/// Longest time that a failure is remembered (RFC 9520, 3.2 allows 5 minutes).
 const LONGEST_FAILURE: Duration = Duration::from_secs(30);
+/// The same where a route is private: what it leads to is restarted all the time.
+const LONGEST_PRIVATE_FAILURE: Duration = Duration::from_secs(5);
 
 impl Desk {
     /// Judges the end of an exchange, fills the cache, and takes out everyone who waited for it.
@@ -47,9 +48,12 @@ impl Desk {
                 let ttl = Ttl::Elapsed(0);
                 Settled { entry, ttl, note: None, source: Source::Upstream, waiters }
             }
-            Outcome::Failure(reason) => {
+            Outcome::Failure { reason, overload } => {
                 let failure = Arc::new(self.failure(&key, route, reason, now));
-                self.server.cache.put(&key, Arc::clone(&failure));
+                // Our own overload says nothing about the name and is not remembered.
+                if !overload {
+                    self.server.cache.put(&key, Arc::clone(&failure));
+                }
                 let waiters = self.server.flights.take(&key);
                 match self.stale(&key, route, now) {
                     Some(stale) => self.stale_instead(stale, &failure, waiters),
@@ -84,7 +88,9 @@ impl Desk {
         let nxdomain = policy.is_some_and(|p| p.servfail_as_nxdomain);
         let rcode = if nxdomain { Rcode::NXDOMAIN } else { Rcode::SERVFAIL };
         let before = self.server.cache.failure(key).map_or(0, |entry| entry.failures);
-        let wait = Duration::from_secs(1 << before.min(5)).min(LONGEST_FAILURE);
+        let private = policy.is_some_and(|p| p.private);
+        let longest = if private { LONGEST_PRIVATE_FAILURE } else { LONGEST_FAILURE };
+        let wait = Duration::from_secs(1 << before.min(5)).min(longest);
         let fresh_until = now + wait;
         Entry {
             answer: Answer::failure(question, rcode, reason),
