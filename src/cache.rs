@@ -262,6 +262,9 @@ impl Cache {
     /// its own, and an answer takes away the failure remembered for its question.
     pub fn put(&self, key: &[u8], entry: Arc<Entry>) {
         let stored = if entry.failures > 0 { Key::failure(key) } else { Stored(key.into()) };
+        if entry.failures == 0 && self.tally.failures() > 0 {
+            self.inner.invalidate(&Key::failure(key));
+        }
         self.tally.add(&stored, &entry, 1);
         self.inner.insert(stored, entry);
     }
