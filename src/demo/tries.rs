@@ -42,7 +42,7 @@ pub(super) const GROUPS: [Group; 5] = [
             "db.c.binrc.com A" => "a tailnet host",
             "-x 100.64.0.10" => "and its name",
             "vpn-db.default.svc.cluster.local A" => "ExternalName into the tailnet: its CNAME",
-            "xcluster.local A" => "not in cluster.local: the internet's NXDOMAIN",
+            "xcluster.local A" => "NXDOMAIN of the internet: it is not under cluster.local",
             "nobody.c.binrc.com A" => "NXDOMAIN, made of the tailnet's SERVFAIL",
         },
     ),
