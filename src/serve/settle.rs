@@ -113,7 +113,7 @@ impl Desk {
     }
 
     fn stale_instead(&self, entry: Arc<Entry>, failure: &Entry, waiters: Vec<Waiter>) -> Settled {
-        let why = failure.answer.ede.as_ref().map_or("", |ede| &ede.text);
+        let why = failure.answer.ede().map_or("", |ede| &ede.text);
         let note = Some(Ede::new(entry.answer.stale_code(), format!("stale: {why}")));
         let source = Source::Stale(kind(&entry));
         Settled { entry, ttl: Ttl::Fixed(STALE_TTL), note, source, waiters }
