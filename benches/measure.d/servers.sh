@@ -113,6 +113,12 @@ start_echo() {
     await echo test -s "$dir/echo.out"
 }
 
+# The same, waiting by epoll.
+start_epoll_echo() {
+    on 0 epoll "$bin/examples/bench-echo" "$bare_addr:$((port + 1))" epoll
+    await epoll test -s "$dir/epoll.out"
+}
+
 start_relay() {
     on 0 relay "$bin/examples/bench-relay" "$bare_addr:$port" "$nsd_addr:$nsd_port"
     await relay test -s "$dir/relay.out"
