@@ -21,7 +21,6 @@ fn resident_bytes() -> u64 {
 
 /// Puts `count` names into the cache, with one to four addresses each.
 fn fill(cache: &Cache, count: u32) {
-    let until = Tick(0) + Duration::from_secs(3600);
     for i in 0..count {
         let name: Name =
             format!("service-{i}.namespace-{}.svc.cluster.local", i % 97).parse().unwrap();
@@ -30,15 +29,9 @@ fn fill(cache: &Cache, count: u32) {
         for host in 0..=i % 4 {
             writer.record(Section::Answer, &[0xc0, 12], (1, 1, 30), &[&[10, 96, 0, host as u8]]);
         }
-        let entry = Entry {
-            answer: writer.finish(),
-            route: 0,
-            failures: 0,
-            stored: Tick(0),
-            fresh_until: until,
-            keep_until: until,
-        };
         let key = Key::of(name.as_wire(), 1, false, false);
+        let life = (Duration::from_secs(3600), Duration::ZERO);
+        let entry = Entry::new(key.as_bytes(), writer.finish(), 0, Tick(0), life);
         cache.put(key.as_bytes(), Arc::new(entry));
     }
     cache.tidy();

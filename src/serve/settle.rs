@@ -39,7 +39,7 @@ impl Desk {
         let Done { key, route, outcome, .. } = done;
         match outcome {
             Outcome::Answer(accepted) => {
-                let entry = self.entry(accepted.answer, route, accepted.lifetime, now);
+                let entry = self.entry(&key, accepted.answer, route, accepted.lifetime, now);
                 let entry = Arc::new(entry);
                 if accepted.lifetime.is_some() {
                     self.server.cache.put(&key, Arc::clone(&entry));
@@ -67,8 +67,15 @@ impl Desk {
         }
     }
 
-    fn entry(&self, answer: Answer, route: u16, lifetime: Option<u32>, now: Tick) -> Entry {
-        let fresh_until = now + Duration::from_secs(lifetime.unwrap_or(0).into());
+    fn entry(
+        &self,
+        key: &[u8],
+        answer: Answer,
+        route: u16,
+        lifetime: Option<u32>,
+        now: Tick,
+    ) -> Entry {
+        let fresh = Duration::from_secs(lifetime.unwrap_or(0).into());
         let policy = self.server.policies.get(usize::from(route));
         // Negative answers of private routes are never used stale: what did not exist a minute
         // ago may exist now.
@@ -77,8 +84,8 @@ impl Desk {
             Kind::Negative => !policy.private,
             Kind::Failure => false,
         });
-        let keep_until = fresh_until + stale.map_or(Duration::ZERO, |policy| policy.stale);
-        Entry { answer, route, failures: 0, stored: now, fresh_until, keep_until }
+        let stale = stale.map_or(Duration::ZERO, |policy| policy.stale);
+        Entry::new(key, answer, route, now, (fresh, stale))
     }
 
     /// The failure that is remembered: for 1 s, twice as long each time it is met again (RFC 9520).
@@ -91,16 +98,11 @@ impl Desk {
         let private = policy.is_some_and(|p| p.private);
         let longest = if private { LONGEST_PRIVATE_FAILURE } else { LONGEST_FAILURE };
         let wait = Duration::from_secs(1 << before.min(5)).min(longest);
-        let fresh_until = now + wait;
-        Entry {
-            answer: Answer::failure(question, rcode, reason),
-            route,
-            failures: before.saturating_add(1),
-            stored: now,
-            fresh_until,
-            // Kept as long again, so that the next failure knows that it is not the first.
-            keep_until: fresh_until + wait,
-        }
+        let answer = Answer::failure(question, rcode, reason);
+        // Kept as long again, so that the next failure knows that it is not the first.
+        let mut entry = Entry::new(key, answer, route, now, (wait, wait));
+        entry.failures = before.saturating_add(1);
+        entry
     }
 
     /// An answer past its expiry that may still stand in.
