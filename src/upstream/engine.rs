@@ -77,8 +77,13 @@ pub enum Refusal {
 pub enum Outcome {
     /// With an answer.
     Answer(Accepted),
-    /// Without one, for this reason.
-    Failure(Ede),
+    /// Without one.
+    Failure {
+        /// Why, for clients.
+        reason: Ede,
+        /// Whether nothing but this host's own limits stood in the way.
+        overload: bool,
+    },
 }
 
 /// An exchange that ended.
@@ -737,7 +742,9 @@ impl Engine {
         let Some(exchange) = self.exchanges.get_mut(ticket) else { return };
         let outcome = match exchange.fallback.take() {
             Some(partial) => Outcome::Answer(*partial),
-            None => Outcome::Failure(exchange.reason(now)),
+            None => {
+                Outcome::Failure { reason: exchange.reason(now), overload: exchange.is_overload() }
+            }
         };
         self.finish(ticket, outcome);
     }

@@ -212,6 +212,11 @@ impl Exchange {
         }
     }
 
+    /// Whether it failed for want of something on this host alone.
+    pub fn is_overload(&self) -> bool {
+        !self.causes.is_empty() && self.causes.iter().all(|(_, cause)| cause.is_local())
+    }
+
     /// Why there is no answer, for the client: route, upstreams, causes. An upstream's own extended
     /// error lends its code where there is just one upstream to speak of.
     pub fn reason(&self, now: Tick) -> Ede {
