@@ -7,8 +7,8 @@
 mod promises;
 
 mod corpus;
-// mod daemon;
+mod daemon;
 // mod hostile_upstream;
-// mod malformed;
+mod malformed;
 mod messages;
 mod properties;
