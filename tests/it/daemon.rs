@@ -72,6 +72,14 @@ impl Daemon {
             daemon.assert_alive();
             assert!(Instant::now() < end, "no answer from the daemon:\n{}", daemon.log());
         }
+        // A thread has the process's name until it has set its own.
+        while daemon.threads().iter().filter(|name| *name == "horizond").count() > 1
+            || !daemon.threads().contains(&"tcp".to_owned())
+        {
+            daemon.assert_alive();
+            assert!(Instant::now() < end, "{:?}\n{}", daemon.threads(), daemon.log());
+            std::thread::yield_now();
+        }
         daemon
     }
 

@@ -8,7 +8,7 @@ mod promises;
 
 mod corpus;
 mod daemon;
-// mod hostile_upstream;
+mod hostile_upstream;
 mod malformed;
 mod messages;
 mod properties;

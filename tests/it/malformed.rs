@@ -11,9 +11,7 @@ use rand::{RngExt, SeedableRng};
 
 use horizond::wire::query::Query;
 
-use crate::daemon::{
-    Daemon, PATIENCE, answers, corpus, framed, question, read_message, write_all,
-};
+use crate::daemon::{Daemon, PATIENCE, answers, corpus, framed, question, read_message, write_all};
 use crate::promises::naive;
 
 /// Packets on their way at a time: what the least receive buffer of either side holds.
@@ -207,7 +205,7 @@ fn malformed_datagrams() {
         clients.answered
     );
     daemon.assert_alive();
-    assert_eq!(daemon.threads(), threads, "a thread has died");
+    assert_eq!(daemon.threads(), threads, "the threads are not those of before:\n{}", daemon.log());
     assert!(end <= warm + GROWTH, "grew from {warm} to {end} KiB");
     assert_eq!(expected_answers(&daemon), expected);
     daemon.stop();
@@ -298,7 +296,7 @@ fn malformed_streams() {
          resident {warm} KiB after a fifth, {end} KiB at the end"
     );
     assert!(took < Duration::from_secs(600));
-    assert_eq!(daemon.threads(), threads, "a thread has died");
+    assert_eq!(daemon.threads(), threads, "the threads are not those of before:\n{}", daemon.log());
     assert!(end <= warm + GROWTH, "grew from {warm} to {end} KiB");
     assert_eq!(expected_answers(&daemon), expected);
     daemon.stop();
