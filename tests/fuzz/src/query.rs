@@ -105,7 +105,7 @@ fn check_fault(packet: &[u8], fault: Fault) {
     let ede = Ede::new(21, "x".repeat(200));
     let mut out = [0xee; 512];
     let len = respond::fault(packet, echo, rcode, edns.then_some(Some(&ede)), &mut out);
-    assert!(len >= 12 && len <= 512);
+    assert!((12..=512).contains(&len));
     let left = naive::parse(&out[..len]).expect("a fault is answered with a sound message");
     assert_eq!(&out[..2], &packet[..2]);
     assert_eq!(left.flags & 0x80, 0x80);
