@@ -22,13 +22,14 @@ pub enum Kind {
 /// One answer: header with id 0, folded question, records without OPT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    wire: Box<[u8]>,
-    ttls: Box<[u16]>,
+    /// The message, and behind it the offsets of its TTLs, two bytes each: one allocation, since
+    /// hundreds of thousands of these are kept.
+    bytes: Box<[u8]>,
+    len: u16,
     question_end: u16,
     /// What sort of answer it is.
     pub kind: Kind,
-    /// The upstream's extended error, or ours.
-    pub ede: Option<Ede>,
+    ede: Option<Box<Ede>>,
 }
 
 impl Answer {
@@ -36,13 +37,21 @@ impl Answer {
     /// local data.
     #[inline]
     pub fn wire(&self) -> &[u8] {
-        &self.wire
+        &self.bytes[..usize::from(self.len)]
     }
 
     /// Offsets of all TTLs in [`Answer::wire`].
     #[inline]
-    pub fn ttls(&self) -> &[u16] {
-        &self.ttls
+    pub fn ttls(&self) -> impl ExactSizeIterator<Item = usize> + '_ {
+        self.bytes[usize::from(self.len)..]
+            .chunks_exact(2)
+            .map(|at| usize::from(u16::from_be_bytes([at[0], at[1]])))
+    }
+
+    /// The upstream's extended error, or ours.
+    #[inline]
+    pub fn ede(&self) -> Option<&Ede> {
+        self.ede.as_deref()
     }
 
     /// Where the question ends; 12 where there is none.
@@ -53,18 +62,19 @@ impl Answer {
 
     /// Header of the message.
     pub fn header(&self) -> Header {
-        Header::read(&self.wire).unwrap_or(Header { id: 0, flags: flag::QR, counts: [0; 4] })
+        Header::read(&self.bytes).unwrap_or(Header { id: 0, flags: flag::QR, counts: [0; 4] })
     }
 
     /// The response code (never an extended one).
     #[inline]
     pub fn rcode(&self) -> Rcode {
-        Rcode(u16::from(self.wire[3] & 0x0f))
+        Rcode(u16::from(self.bytes[3] & 0x0f))
     }
 
     /// Heap bytes behind this value.
     pub fn heap(&self) -> usize {
-        self.wire.len() + self.ttls.len() * 2 + self.ede.as_ref().map_or(0, |e| e.text.len())
+        let ede = |ede: &Ede| size_of::<Ede>() + ede.text.len();
+        self.bytes.len() + self.ede().map_or(0, ede)
     }
 
     /// A failure without records.
@@ -173,12 +183,14 @@ impl Writer {
         for (i, count) in self.counts.into_iter().enumerate() {
             write_u16(&mut self.wire, 6 + 2 * i, count);
         }
+        let len = self.wire.len() as u16;
+        self.wire.extend(self.ttls.iter().flat_map(|at| at.to_be_bytes()));
         Answer {
-            wire: self.wire.into(),
-            ttls: self.ttls.into(),
+            bytes: self.wire.into(),
+            len,
             question_end: self.question_end as u16,
             kind: self.kind,
-            ede: self.ede,
+            ede: self.ede.map(Box::new),
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use moka::notification::RemovalCause;
@@ -15,7 +15,12 @@ use moka::policy::EvictionPolicy;
 
 use crate::answer::{Answer, Kind};
 use crate::time::Tick;
+use crate::wire::header;
 use crate::wire::name::MAX_NAME;
+
+mod front;
+
+pub use front::Front;
 
 /// What an answer is kept under: folded name, type, DO and CD, in one run of bytes.
 #[derive(Clone)]
@@ -104,6 +109,10 @@ impl Borrow<[u8]> for Stored {
 /// An answer in the cache.
 #[derive(Debug)]
 pub struct Entry {
+    /// DO and CD, as in the key.
+    flags: u8,
+    /// Set when it leaves the table, for whoever still holds it.
+    gone: AtomicBool,
     /// What it is.
     pub answer: Answer,
     /// Index of the route that it came by.
@@ -130,6 +139,43 @@ pub enum Freshness {
 }
 
 impl Entry {
+    /// An answer to the question of `key`, by way of `route`, that came at `stored`. It is fresh
+    /// for `fresh` and may be used for `stale` beyond.
+    pub fn new(
+        key: &[u8],
+        answer: Answer,
+        route: u16,
+        stored: Tick,
+        (fresh, stale): (Duration, Duration),
+    ) -> Entry {
+        let fresh_until = stored + fresh;
+        Entry {
+            flags: key.get(2).copied().unwrap_or(0),
+            gone: AtomicBool::new(false),
+            answer,
+            route,
+            failures: 0,
+            stored,
+            fresh_until,
+            keep_until: fresh_until + stale,
+        }
+    }
+
+    /// Whether it answers the question of `key`.
+    #[inline]
+    pub fn is_for(&self, key: &Key) -> bool {
+        let bytes = key.as_bytes();
+        let question = &self.answer.wire()[header::LEN..self.answer.question_end()];
+        let Some((name, [high, low, _, _])) = question.split_last_chunk() else { return false };
+        bytes[..3] == [*high, *low, self.flags] && &bytes[3..] == name
+    }
+
+    /// Whether it still is what the table holds for its question.
+    #[inline]
+    pub fn is_current(&self) -> bool {
+        !self.gone.load(Ordering::Relaxed)
+    }
+
     /// What it is good for at `now`.
     #[inline]
     pub fn freshness(&self, now: Tick) -> Freshness {
@@ -145,8 +191,8 @@ impl Entry {
 
 /// Bytes that the tables need for an entry beyond its key and its answer: moka's node, its share of
 /// the hash table, queues and frequency sketch, the counted pointers, and what the allocator rounds
-/// up. Measured as growth of the resident set over 100,000 entries.
-const OVERHEAD: usize = 480;
+/// up. Measured as growth of the resident set; `tests/memory.rs` holds it to 15%.
+const OVERHEAD: usize = 500;
 
 /// Entries and bytes of one route and kind.
 #[derive(Debug, Default)]
@@ -165,6 +211,12 @@ impl Tally {
     fn new(routes: usize) -> Tally {
         let gauges = (0..routes).map(|_| Default::default()).collect();
         Tally { gauges, evictions: (0..routes).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    /// How many failures are remembered.
+    fn failures(&self) -> i64 {
+        let count = |g: &[Gauge; 3]| g[Kind::Failure as usize].entries.load(Ordering::Relaxed);
+        self.gauges.iter().map(count).sum()
     }
 
     fn add(&self, key: &Stored, entry: &Entry, sign: i64) {
@@ -217,6 +269,7 @@ pub struct Cache {
     inner: moka::sync::Cache<Stored, Arc<Entry>, foldhash::fast::RandomState>,
     tally: Arc<Tally>,
     memory: u64,
+    epoch: AtomicU64,
 }
 
 impl Cache {
@@ -231,6 +284,7 @@ impl Cache {
             .expire_after(Keep)
             .eviction_listener(move |key: Arc<Stored>, entry: Arc<Entry>, cause| {
                 listener.add(&key, &entry, -1);
+                entry.gone.store(true, Ordering::Relaxed);
                 if cause == RemovalCause::Size
                     && let Some(count) = listener.evictions.get(usize::from(entry.route))
                 {
@@ -238,7 +292,7 @@ impl Cache {
                 }
             })
             .build_with_hasher(foldhash::fast::RandomState::default());
-        Cache { inner, tally, memory }
+        Cache { inner, tally, memory, epoch: AtomicU64::new(0) }
     }
 
     /// The entry under a key's bytes, whatever its age.
@@ -249,6 +303,10 @@ impl Cache {
 
     /// The failure remembered for a question, whatever its age.
     pub fn failure(&self, key: &[u8]) -> Option<Arc<Entry>> {
+        // Nearly always there are none, and a miss need not look.
+        if self.tally.failures() == 0 {
+            return None;
+        }
         self.inner.get(&Key::failure(key))
     }
 
@@ -256,14 +314,24 @@ impl Cache {
     /// its own, and an answer takes away the failure remembered for its question.
     pub fn put(&self, key: &[u8], entry: Arc<Entry>) {
         let stored = if entry.failures > 0 { Key::failure(key) } else { Stored(key.into()) };
+        if entry.failures == 0 && self.tally.failures() > 0 {
+            self.inner.invalidate(&Key::failure(key));
+        }
         self.tally.add(&stored, &entry, 1);
         self.inner.insert(stored, entry);
     }
 
     /// Forgets everything.
     pub fn clear(&self) {
+        self.epoch.fetch_add(1, Ordering::Release);
         self.inner.invalidate_all();
         self.inner.run_pending_tasks();
+    }
+
+    /// Changes whenever everything is forgotten.
+    #[inline]
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
     }
 
     /// The budget in bytes.

@@ -2,7 +2,8 @@
 //!
 //! Whoever asks first leads and starts the exchange; the others wait with it. When the exchange
 //! ends, its waiters are taken out together and answered by whoever ran it: every shard's socket is
-//! bound to the same address and may send to any client. The number of waiters is limited.
+//! bound to the same address and may send to any client. The number of waiters is limited, in all and
+//! per route, so that the clients of a dead horizon cannot take the places of the others'.
 
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,27 +22,35 @@ pub enum Join {
     Full,
 }
 
-type Table<W> = HashMap<Box<[u8]>, Vec<W>, foldhash::fast::RandomState>;
+struct Flight<W> {
+    route: u16,
+    waiters: Vec<W>,
+}
+
+type Table<W> = HashMap<Box<[u8]>, Flight<W>, foldhash::fast::RandomState>;
 
 /// Questions in flight and who waits for each.
 pub struct Flights<W> {
     tables: Box<[Mutex<Table<W>>]>,
     hasher: foldhash::fast::RandomState,
-    waiting: AtomicUsize,
+    waiting: Box<[AtomicUsize]>,
     limit: usize,
+    per_route: usize,
 }
 
 /// Few enough to cost nothing, many enough that shards seldom meet at one lock.
 const TABLES: usize = 64;
 
 impl<W> Flights<W> {
-    /// For at most `limit` waiters in all.
-    pub fn new(limit: usize) -> Flights<W> {
+    /// For at most `limit` waiters in all, for `routes` routes; each may have half of the places
+    /// where there are several.
+    pub fn new(limit: usize, routes: usize) -> Flights<W> {
         Flights {
             tables: (0..TABLES).map(|_| Mutex::default()).collect(),
             hasher: foldhash::fast::RandomState::default(),
-            waiting: AtomicUsize::new(0),
+            waiting: (0..routes.max(1)).map(|_| AtomicUsize::new(0)).collect(),
             limit,
+            per_route: if routes > 1 { limit.div_ceil(2) } else { limit },
         }
     }
 
@@ -51,31 +60,38 @@ impl<W> Flights<W> {
         self.tables[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a waiter for `key`.
-    pub fn join(&self, key: &[u8], waiter: W) -> Join {
-        if self.waiting.load(Ordering::Relaxed) >= self.limit {
+    fn count(&self, route: u16) -> &AtomicUsize {
+        let last = self.waiting.len() - 1;
+        &self.waiting[usize::from(route).min(last)]
+    }
+
+    /// Adds a waiter for `key`, whose name belongs to `route`.
+    pub fn join(&self, key: &[u8], route: u16, waiter: W) -> Join {
+        let count = self.count(route);
+        let taken = count.load(Ordering::Relaxed) >= self.per_route;
+        if taken || self.waiting() >= self.limit {
             return Join::Full;
         }
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        count.fetch_add(1, Ordering::Relaxed);
         let mut table = self.table(key);
-        if let Some(waiters) = table.get_mut(key) {
-            waiters.push(waiter);
+        if let Some(flight) = table.get_mut(key) {
+            flight.waiters.push(waiter);
             return Join::Follower;
         }
-        table.insert(key.into(), vec![waiter]);
+        table.insert(key.into(), Flight { route, waiters: vec![waiter] });
         Join::Leader
     }
 
     /// Ends the flight of `key` and hands over everyone who waits for it; none if there is none.
     pub fn take(&self, key: &[u8]) -> Vec<W> {
-        let waiters = self.table(key).remove(key).unwrap_or_default();
-        self.waiting.fetch_sub(waiters.len(), Ordering::Relaxed);
-        waiters
+        let Some(flight) = self.table(key).remove(key) else { return Vec::new() };
+        self.count(flight.route).fetch_sub(flight.waiters.len(), Ordering::Relaxed);
+        flight.waiters
     }
 
     /// How many clients wait.
     pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.waiting.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 }
 
@@ -85,27 +101,38 @@ mod tests {
 
     #[test]
     fn one_leads_and_the_others_wait() {
-        let flights = Flights::new(3);
-        assert_eq!(flights.join(b"a", 1), Join::Leader);
-        assert_eq!(flights.join(b"a", 2), Join::Follower);
-        assert_eq!(flights.join(b"b", 3), Join::Leader);
-        assert_eq!(flights.join(b"b", 4), Join::Full);
+        let flights = Flights::new(3, 1);
+        assert_eq!(flights.join(b"a", 0, 1), Join::Leader);
+        assert_eq!(flights.join(b"a", 0, 2), Join::Follower);
+        assert_eq!(flights.join(b"b", 0, 3), Join::Leader);
+        assert_eq!(flights.join(b"b", 0, 4), Join::Full);
         assert_eq!(flights.take(b"a"), [1, 2]);
         assert!(flights.take(b"a").is_empty());
         assert_eq!(flights.waiting(), 1);
-        assert_eq!(flights.join(b"a", 5), Join::Leader);
+        assert_eq!(flights.join(b"a", 0, 5), Join::Leader);
+    }
+
+    #[test]
+    fn one_route_cannot_take_all_places() {
+        let flights = Flights::new(4, 2);
+        assert_eq!(flights.join(b"a", 0, 1), Join::Leader);
+        assert_eq!(flights.join(b"a", 0, 2), Join::Follower);
+        assert_eq!(flights.join(b"a", 0, 3), Join::Full);
+        assert_eq!(flights.join(b"b", 1, 4), Join::Leader);
+        assert_eq!(flights.take(b"a"), [1, 2]);
+        assert_eq!(flights.join(b"a", 0, 5), Join::Leader);
     }
 
     #[test]
     fn ten_thousand_from_many_threads_have_one_leader() {
-        let flights = Flights::new(100_000);
+        let flights = Flights::new(100_000, 1);
         let leaders = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let (flights, leaders) = (&flights, &leaders);
                 scope.spawn(move || {
                     for i in 0..2500 {
-                        if flights.join(b"same", thread * 2500 + i) == Join::Leader {
+                        if flights.join(b"same", 0, thread * 2500 + i) == Join::Leader {
                             leaders.fetch_add(1, Ordering::Relaxed);
                         }
                     }

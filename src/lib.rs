@@ -1,4 +1,36 @@
 //! horizond: a node-local split-horizon DNS forwarder.
+//!
+//! One process per node listens on a link-local address, decides by suffix which *horizon* a name
+//! belongs to, and answers from its cache or from that horizon's upstreams, and from no other's.
+//!
+//! A query travels one road, with no way back; the modules stand along it in this order:
+//!
+//! ```text
+//! listen ─► admit ─► cache ──hit───────────────────────────────► respond ─► listen
+//!                      │ miss                                       ▲
+//!                      └─► local ─► route ─► coalesce ─► upstream ─► accept
+//! ```
+//!
+//! | module | its part |
+//! | --- | --- |
+//! | [`listen`] | sockets, batches, connections, deadlines; knows no DNS policy |
+//! | [`admit`] | may this client ask |
+//! | [`cache`] | answers as wire bytes, ready to send |
+//! | [`local`] | names that need no upstream; after the cache, which never holds them |
+//! | [`route`] | the longest suffix, or the longest prefix behind a reverse name |
+//! | [`coalesce`] | identical questions in flight are one exchange |
+//! | [`upstream`] | sockets, connections, retries, health of the upstreams |
+//! | [`accept`] | judges what came back before anything believes it |
+//! | [`respond`] | id, case, flags, TTLs, EDNS, truncation |
+//! | [`serve`] | puts the stations in a row; the only one that knows them all |
+//!
+//! Beside the road: [`wire`] (messages as bytes), [`answer`] (what is kept of one), [`time`],
+//! [`sys`] (system calls; the only unsafe code), [`config`], [`node`] and [`resolv_conf`] (the
+//! host), [`telemetry`] and [`admin`] (what it tells), [`demo`] (three horizons on loopback), and
+//! [`app`], which builds everything and takes it down again.
+//!
+//! A hit never leaves its shard's thread and builds no message. A miss takes a slot of its shard's
+//! engine, whose sockets are in the same epoll as the clients'.
 
 pub mod accept;
 pub mod admin;

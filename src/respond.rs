@@ -117,8 +117,7 @@ fn patch_ttls(answer: &Answer, ttl: Ttl, out: &mut [u8]) {
     if ttl == Ttl::Elapsed(0) {
         return;
     }
-    for &at in answer.ttls() {
-        let at = usize::from(at);
+    for at in answer.ttls() {
         let Some(field) = out.get_mut(at..at + 4).and_then(|f| f.first_chunk_mut::<4>()) else {
             return;
         };
@@ -143,7 +142,7 @@ fn append_opt(
     if edns.nsid {
         opt.option(code::NSID, &[nsid]);
     }
-    for error in note.into_iter().chain(answer.ede.as_ref()) {
+    for error in note.into_iter().chain(answer.ede()) {
         opt.ede(error);
     }
     let end = opt.finish();

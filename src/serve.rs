@@ -4,6 +4,7 @@
 //! fault), keeps silent, or says what must be asked of an upstream; when that has ended it settles
 //! what everybody who waited gets. It owns no socket and no clock.
 
+use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use arc_swap::ArcSwap;
 
 use crate::admit::AddressSet;
 use crate::answer::{self, Answer, Question};
-use crate::cache::{Cache, Entry, Freshness, Key};
+use crate::cache::{Cache, Entry, Freshness, Front, Key};
 use crate::coalesce::{Flights, Join};
 use crate::config::{Config, Refuse, SingleLabel, Source as ClientSource};
 use crate::local;
@@ -52,6 +53,8 @@ pub struct Server {
     pub node: Box<str>,
     /// The clock of all ticks.
     pub clock: Clock,
+    /// Entries of each thread's table in front of the cache.
+    front: usize,
     single_label: SingleLabel,
     refuse: Refuse,
     admit: (Vec<ClientSource>, Vec<ClientSource>),
@@ -104,9 +107,14 @@ impl Server {
                 owns: chaos::owns(route).into(),
             })
             .collect();
+        // What the threads' tables can hold comes out of the budget, a quarter of it at the most.
+        let threads = config.listen.shards.unwrap_or_else(crate::sys::cpus) + 1;
+        let front = Front::fitting(config.cache.front, config.cache.memory / 4, threads);
+        let in_front = (Front::most_bytes(front) * threads) as u64;
         let server = Server {
-            cache: Cache::new(config.cache.memory, policies.len()),
-            flights: Flights::new(config.listen.waiting),
+            front,
+            cache: Cache::new(config.cache.memory - in_front, policies.len()),
+            flights: Flights::new(config.listen.waiting, policies.len()),
             table: RouteTable::new(config),
             policies,
             routes: ArcSwap::from_pointee(routes),
@@ -234,7 +242,10 @@ pub struct Desk {
     acls: Arc<Acls>,
     routes: Rc<RouteView>,
     /// Hits of the batch by route, for the histogram.
-    hits: Vec<u64>,
+    hits: Vec<Cell<u64>>,
+    front: RefCell<Front>,
+    /// The cache's epoch that `front` belongs to.
+    epoch: u64,
 }
 
 /// The TTL of a stale answer in seconds (RFC 8767, 4).
@@ -245,14 +256,21 @@ impl Desk {
     pub fn new(server: Arc<Server>, stats: Arc<Stats>, log: QueryLog) -> Desk {
         let acls = server.acls.load_full();
         let routes = Rc::new(RouteView(server.routes.load_full()));
-        let hits = vec![0; server.policies.len()];
-        Desk { server, stats, log, acls, routes, hits }
+        let hits = vec![Cell::new(0); server.policies.len()];
+        let front = RefCell::new(Front::new(server.front));
+        let epoch = server.cache.epoch();
+        Desk { server, stats, log, acls, routes, hits, front, epoch }
     }
 
     /// Looks whether access lists or upstreams were replaced; true if the upstreams were. To be
     /// called once a batch.
     #[inline]
     pub fn refresh(&mut self) -> bool {
+        let epoch = self.server.cache.epoch();
+        if epoch != self.epoch {
+            self.epoch = epoch;
+            *self.front.borrow_mut() = Front::new(self.server.front);
+        }
         let acls = self.server.acls.load();
         if !Arc::ptr_eq(&acls, &self.acls) {
             self.acls = Arc::clone(&acls);
@@ -298,17 +316,24 @@ impl Desk {
         }
         let cd = query.header.has(flag::CD);
         let key = Key::of(query.name, query.qtype, query.dnssec_ok(), cd);
+        let mut front = self.front.borrow_mut();
+        let hash = front.hash(&key);
+        if let Some((entry, age)) = front.get(&key, hash, now) {
+            return self.hit(&query, &ask, client, entry, age, out);
+        }
         if let Some(entry) = self.server.cache.get(key.as_bytes())
             && let Freshness::Fresh(age) = entry.freshness(now)
         {
+            front.put(&key, hash, &entry);
             return self.hit(&query, &ask, client, &entry, age, out);
         }
+        drop(front);
         self.miss(&query, &ask, client, key, now, out)
     }
 
     #[inline]
     fn hit(
-        &mut self,
+        &self,
         query: &Query<'_>,
         ask: &Ask<'_>,
         client: Client,
@@ -323,8 +348,8 @@ impl Desk {
         let source = Source::Cache(kind(entry));
         self.stats.response(entry.route, rcode.0, source);
         self.stats.response_size(client.proto, len);
-        if let Some(hits) = self.hits.get_mut(usize::from(entry.route)) {
-            *hits += 1;
+        if let Some(hits) = self.hits.get(usize::from(entry.route)) {
+            hits.set(hits.get() + 1);
         }
         if self.log.wants(rcode.0) {
             let line = Line { route: entry.route, rcode, source, size: len, took: Duration::ZERO };
@@ -338,9 +363,9 @@ impl Desk {
     #[inline]
     pub fn end_batch(&mut self, started: Tick, now: Tick) {
         let nanos = u64::try_from(now.since(started).as_nanos()).unwrap_or(u64::MAX);
-        for (route, hits) in self.hits.iter_mut().enumerate().filter(|(_, hits)| **hits > 0) {
-            self.stats.duration(route as u16, Source::Cache(Kind::Positive), nanos, *hits);
-            *hits = 0;
+        for (route, hits) in self.hits.iter().enumerate().filter(|(_, hits)| hits.get() > 0) {
+            let count = hits.take();
+            self.stats.duration(route as u16, Source::Cache(Kind::Positive), nanos, count);
         }
     }
 
@@ -412,7 +437,7 @@ impl Desk {
     pub fn join(&mut self, miss: Miss, reply_to: ReplyTo) -> Joined {
         let Miss { key, route, waiter } = miss;
         let waiter = Waiter { waiting: waiter, reply_to };
-        match self.server.flights.join(key.as_bytes(), waiter) {
+        match self.server.flights.join(key.as_bytes(), route, waiter) {
             Join::Follower => Joined::Waits,
             Join::Full => {
                 self.stats.shed(ShedReason::Waiting);

@@ -7,14 +7,11 @@ const SECOND: u64 = 1_000_000;
 
 fn entry(name: &[u8], fresh_s: u64, keep_s: u64) -> Arc<Entry> {
     let question = Question { name, qtype: 1, qclass: 1 };
-    Arc::new(Entry {
-        answer: Writer::new(question, Rcode::NOERROR, 0).finish(),
-        route: 0,
-        failures: 0,
-        stored: Tick(0),
-        fresh_until: Tick(fresh_s * SECOND),
-        keep_until: Tick(keep_s * SECOND),
-    })
+    let answer = Writer::new(question, Rcode::NOERROR, 0).finish();
+    let key = Key::of(name, 1, false, false);
+    let seconds = Duration::from_secs;
+    let life = (seconds(fresh_s), seconds(keep_s - fresh_s));
+    Arc::new(Entry::new(key.as_bytes(), answer, 0, Tick(0), life))
 }
 
 #[test]
@@ -62,6 +59,8 @@ fn a_failure_does_not_push_out_an_answer() {
     cache.put(key.as_bytes(), Arc::new(failure));
     assert_eq!(cache.get(key.as_bytes()).unwrap().failures, 0);
     assert_eq!(cache.failure(key.as_bytes()).unwrap().failures, 1);
+    cache.put(key.as_bytes(), entry(b"\x01a\0", 10, 20));
+    assert!(cache.failure(key.as_bytes()).is_none());
 }
 
 #[test]
@@ -79,4 +78,57 @@ fn the_budget_holds_and_the_tally_agrees() {
     assert_eq!(cache.evictions(0) + share.entries, 20_000);
     cache.clear();
     assert_eq!((cache.shares()[0].entries, cache.shares()[0].bytes), (0, 0));
+}
+
+#[test]
+fn the_front_answers_what_the_cache_would() {
+    let cache = Cache::new(1 << 20, 1);
+    let mut front = Front::new(8);
+    let key = Key::of(b"\x01A\0", 1, false, false);
+    let hash = front.hash(&key);
+    assert!(front.get(&key, hash, Tick(0)).is_none());
+    cache.put(key.as_bytes(), entry(b"\x01a\0", 10, 20));
+    let kept = cache.get(key.as_bytes()).unwrap();
+    front.put(&key, hash, &kept);
+    let age = |front: &mut Front, s| front.get(&key, hash, Tick(s * SECOND)).map(|(_, age)| age);
+    assert_eq!(age(&mut front, 3), Some(3));
+    assert_eq!(age(&mut front, 10), None);
+    // The same place under another question is not an answer.
+    for other in [
+        Key::of(b"\x01b\0", 1, false, false),
+        Key::of(b"\x01a\0", 28, false, false),
+        Key::of(b"\x01a\0", 1, true, false),
+        Key::of(b"\x01a\0", 1, false, true),
+    ] {
+        assert!(front.get(&other, hash, Tick(0)).is_none());
+    }
+    // Replaced in the cache, or flushed: not current.
+    cache.put(key.as_bytes(), entry(b"\x01a\0", 30, 30));
+    cache.tidy();
+    assert_eq!(age(&mut front, 3), None);
+    let kept = cache.get(key.as_bytes()).unwrap();
+    front.put(&key, hash, &kept);
+    assert_eq!(age(&mut front, 3), Some(3));
+    cache.clear();
+    assert_eq!(age(&mut front, 3), None);
+}
+
+#[test]
+fn the_front_passes_some_hits_on_and_holds_no_more_than_its_places() {
+    let mut front = Front::new(8);
+    let key = Key::of(b"\x01a\0", 1, false, false);
+    let hash = front.hash(&key);
+    front.put(&key, hash, &entry(b"\x01a\0", 10, 20));
+    let hits = (0..1000).filter(|_| front.get(&key, hash, Tick(0)).is_some()).count();
+    assert!((950..1000).contains(&hits), "{hits}");
+    let names: Vec<Vec<u8>> = (0..100).map(|i| format!("\x03{i:03}\0").into_bytes()).collect();
+    let entries: Vec<_> = names.iter().map(|name| entry(name, 10, 20)).collect();
+    for (name, entry) in names.iter().zip(&entries) {
+        let key = Key::of(name, 1, false, false);
+        front.put(&key, front.hash(&key), entry);
+    }
+    assert!(entries.iter().filter(|entry| Arc::strong_count(entry) > 1).count() <= 8);
+    let off = &mut Front::new(0);
+    off.put(&key, hash, &entries[0]);
+    assert!(off.get(&key, hash, Tick(0)).is_none());
 }

@@ -38,7 +38,7 @@ impl Default for Tcp {
 
 impl Default for Cache {
     fn default() -> Cache {
-        Cache { memory: 64 << 20, stale: DAY }
+        Cache { memory: 64 << 20, stale: DAY, front: 16_384 }
     }
 }
 

@@ -56,7 +56,7 @@ pub fn config(
                 ..private("internet", ".", servers.internet, Transport::Udp)
             },
         ],
-        cache: Cache { memory: 64 << 20, stale: SECOND * 86_400 },
+        cache: Cache::default(),
         admit: Admit {
             allow: vec![Source::Node],
             debug: vec![Source::Node],

@@ -41,9 +41,8 @@ pub(super) const GROUPS: [Group; 5] = [
         tries! {
             "db.c.binrc.com A" => "a tailnet host",
             "-x 100.64.0.10" => "and its name",
-            "vpn-db.default.svc.cluster.local A" => "ExternalName into the tailnet, completed there",
-            "vpn-web.default.svc.cluster.local A" => "not 203.0.113.66, which the cluster heard on the internet",
-            "trap.example.com A" => "not 203.0.113.66, which the internet claims for db.c.binrc.com",
+            "vpn-db.default.svc.cluster.local A" => "ExternalName into the tailnet: its CNAME",
+            "xcluster.local A" => "NXDOMAIN of the internet: it is not under cluster.local",
             "nobody.c.binrc.com A" => "NXDOMAIN, made of the tailnet's SERVFAIL",
         },
     ),

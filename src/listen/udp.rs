@@ -121,7 +121,9 @@ impl Shard {
 
     fn dispatch(&mut self, event: Event) {
         match event.token & TOKEN_KIND {
-            TOKEN_LISTENER => self.serve_socket((event.token & !TOKEN_KIND) as usize),
+            TOKEN_LISTENER => {
+                self.serve_socket((event.token & !TOKEN_KIND) as usize);
+            }
             TOKEN_UDP => self.engine.on_udp(event.token, self.clock.now()),
             TOKEN_TCP => {
                 let now = self.clock.now();
@@ -131,14 +133,14 @@ impl Shard {
         }
     }
 
-    /// Answers what waits in a listening socket.
-    fn serve_socket(&mut self, listener: usize) {
+    /// Answers what waits in a listening socket. True if more may be waiting.
+    fn serve_socket(&mut self, listener: usize) -> bool {
         for _ in 0..ROUNDS {
-            let Some(socket) = self.sockets.get(listener) else { return };
+            let Some(socket) = self.sockets.get(listener) else { return false };
             let count = match self.received.receive(socket) {
                 Ok(count) => count,
                 // A datagram that could not be delivered earlier says so here; the next may go.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(_) => continue,
             };
             let now = self.clock.now();
@@ -150,9 +152,10 @@ impl Shard {
             self.flush_all();
             self.desk.end_batch(now, self.clock.now());
             if count < self.received.capacity() {
-                return;
+                return false;
             }
         }
+        true
     }
 
     #[inline]
@@ -252,8 +255,10 @@ impl Shard {
 
     /// Takes no more packets, but answers those that had come.
     fn take_leave(&mut self) {
+        /// A client that never stops must not keep the shard from ending.
+        const TURNS: usize = 64;
         for listener in 0..self.sockets.len() {
-            self.serve_socket(listener);
+            let _ = (0..TURNS).all(|_| self.serve_socket(listener));
             if let Err(error) = self.epoll.remove(&self.sockets[listener]) {
                 tracing::warn!(%error, "cannot stop watching a listening socket");
             }

@@ -152,7 +152,7 @@ impl Desk {
         if let Some(failure) = failed
             && let Freshness::Fresh(_) = failure.freshness(now)
         {
-            let why = failure.answer.ede.as_ref().map_or("", |e| &e.text);
+            let why = failure.answer.ede().map_or("", |e| &e.text);
             let left = failure.fresh_until.since(now).as_secs_f32();
             return format!("failure remembered for {left:.1} s more: {why}");
         }

@@ -28,9 +28,10 @@ pub struct Settled {
     pub waiters: Vec<Waiter>,
 }
 
-/// Longest time that a failure is remembered (RFC 9520, 3.2 allows 5 minutes; Services come back
-/// sooner).
+/// Longest time that a failure is remembered (RFC 9520, 3.2 allows 5 minutes).
 const LONGEST_FAILURE: Duration = Duration::from_secs(30);
+/// The same where a route is private: what it leads to is restarted all the time.
+const LONGEST_PRIVATE_FAILURE: Duration = Duration::from_secs(5);
 
 impl Desk {
     /// Judges the end of an exchange, fills the cache, and takes out everyone who waited for it.
@@ -38,7 +39,7 @@ impl Desk {
         let Done { key, route, outcome, .. } = done;
         match outcome {
             Outcome::Answer(accepted) => {
-                let entry = self.entry(accepted.answer, route, accepted.lifetime, now);
+                let entry = self.entry(&key, accepted.answer, route, accepted.lifetime, now);
                 let entry = Arc::new(entry);
                 if accepted.lifetime.is_some() {
                     self.server.cache.put(&key, Arc::clone(&entry));
@@ -47,9 +48,12 @@ impl Desk {
                 let ttl = Ttl::Elapsed(0);
                 Settled { entry, ttl, note: None, source: Source::Upstream, waiters }
             }
-            Outcome::Failure(reason) => {
+            Outcome::Failure { reason, overload } => {
                 let failure = Arc::new(self.failure(&key, route, reason, now));
-                self.server.cache.put(&key, Arc::clone(&failure));
+                // Our own overload says nothing about the name and is not remembered.
+                if !overload {
+                    self.server.cache.put(&key, Arc::clone(&failure));
+                }
                 let waiters = self.server.flights.take(&key);
                 match self.stale(&key, route, now) {
                     Some(stale) => self.stale_instead(stale, &failure, waiters),
@@ -63,8 +67,15 @@ impl Desk {
         }
     }
 
-    fn entry(&self, answer: Answer, route: u16, lifetime: Option<u32>, now: Tick) -> Entry {
-        let fresh_until = now + Duration::from_secs(lifetime.unwrap_or(0).into());
+    fn entry(
+        &self,
+        key: &[u8],
+        answer: Answer,
+        route: u16,
+        lifetime: Option<u32>,
+        now: Tick,
+    ) -> Entry {
+        let fresh = Duration::from_secs(lifetime.unwrap_or(0).into());
         let policy = self.server.policies.get(usize::from(route));
         // Negative answers of private routes are never used stale: what did not exist a minute
         // ago may exist now.
@@ -73,8 +84,8 @@ impl Desk {
             Kind::Negative => !policy.private,
             Kind::Failure => false,
         });
-        let keep_until = fresh_until + stale.map_or(Duration::ZERO, |policy| policy.stale);
-        Entry { answer, route, failures: 0, stored: now, fresh_until, keep_until }
+        let stale = stale.map_or(Duration::ZERO, |policy| policy.stale);
+        Entry::new(key, answer, route, now, (fresh, stale))
     }
 
     /// The failure that is remembered: for 1 s, twice as long each time it is met again (RFC 9520).
@@ -84,17 +95,14 @@ impl Desk {
         let nxdomain = policy.is_some_and(|p| p.servfail_as_nxdomain);
         let rcode = if nxdomain { Rcode::NXDOMAIN } else { Rcode::SERVFAIL };
         let before = self.server.cache.failure(key).map_or(0, |entry| entry.failures);
-        let wait = Duration::from_secs(1 << before.min(5)).min(LONGEST_FAILURE);
-        let fresh_until = now + wait;
-        Entry {
-            answer: Answer::failure(question, rcode, reason),
-            route,
-            failures: before.saturating_add(1),
-            stored: now,
-            fresh_until,
-            // Kept as long again, so that the next failure knows that it is not the first.
-            keep_until: fresh_until + wait,
-        }
+        let private = policy.is_some_and(|p| p.private);
+        let longest = if private { LONGEST_PRIVATE_FAILURE } else { LONGEST_FAILURE };
+        let wait = Duration::from_secs(1 << before.min(5)).min(longest);
+        let answer = Answer::failure(question, rcode, reason);
+        // Kept as long again, so that the next failure knows that it is not the first.
+        let mut entry = Entry::new(key, answer, route, now, (wait, wait));
+        entry.failures = before.saturating_add(1);
+        entry
     }
 
     /// An answer past its expiry that may still stand in.
@@ -107,7 +115,7 @@ impl Desk {
     }
 
     fn stale_instead(&self, entry: Arc<Entry>, failure: &Entry, waiters: Vec<Waiter>) -> Settled {
-        let why = failure.answer.ede.as_ref().map_or("", |ede| &ede.text);
+        let why = failure.answer.ede().map_or("", |ede| &ede.text);
         let note = Some(Ede::new(entry.answer.stale_code(), format!("stale: {why}")));
         let source = Source::Stale(kind(&entry));
         Settled { entry, ttl: Ttl::Fixed(STALE_TTL), note, source, waiters }

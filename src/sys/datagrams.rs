@@ -117,6 +117,22 @@ impl RecvBatch {
     /// `ConnectionRefused`.
     #[inline]
     pub fn receive(&mut self, socket: impl AsFd) -> io::Result<usize> {
+        self.take(socket, libc::MSG_DONTWAIT as _)
+    }
+
+    /// As [`RecvBatch::receive`], but waits for the first datagram, as long as the socket's own
+    /// timeout says; for a thread that has one socket and nothing else to do.
+    ///
+    /// # Errors
+    /// As [`RecvBatch::receive`], with `WouldBlock` when the socket's timeout is over or it does not
+    /// block; `Interrupted` when a signal came first.
+    #[inline]
+    pub fn wait(&mut self, socket: impl AsFd) -> io::Result<usize> {
+        self.take(socket, libc::MSG_WAITFORONE as _)
+    }
+
+    #[inline]
+    fn take(&mut self, socket: impl AsFd, flags: u32) -> io::Result<usize> {
         for header in &mut self.frames.headers {
             header.msg_hdr.msg_namelen = ADDRESS_LEN;
         }
@@ -128,7 +144,7 @@ impl RecvBatch {
                 socket.as_fd().as_raw_fd(),
                 self.frames.headers.as_mut_ptr(),
                 room,
-                libc::MSG_DONTWAIT as _,
+                flags as _,
                 ptr::null_mut(),
             )
         })?;
@@ -279,6 +295,20 @@ mod tests {
     fn datagrams_go_and_come() {
         round_trip("127.0.0.1:0");
         round_trip("[::1]:0");
+    }
+
+    #[test]
+    fn waiting_takes_what_is_there_and_no_longer_than_the_socket_allows() {
+        let (a, b) =
+            (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        b.set_read_timeout(Some(std::time::Duration::from_millis(1))).unwrap();
+        let mut got = RecvBatch::new(8, 16);
+        assert_eq!(got.wait(&b).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        for text in [&b"one"[..], b"two"] {
+            a.send_to(text, b.local_addr().unwrap()).unwrap();
+        }
+        assert_eq!(got.wait(&b).unwrap(), 2);
+        assert_eq!(got.bytes(1), b"two");
     }
 
     #[test]

@@ -77,8 +77,13 @@ pub enum Refusal {
 pub enum Outcome {
     /// With an answer.
     Answer(Accepted),
-    /// Without one, for this reason.
-    Failure(Ede),
+    /// Without one.
+    Failure {
+        /// Why, for clients.
+        reason: Ede,
+        /// Whether nothing but this host's own limits stood in the way.
+        overload: bool,
+    },
 }
 
 /// An exchange that ended.
@@ -268,7 +273,7 @@ impl Engine {
             return Err(io::ErrorKind::NotFound.into());
         };
         let place = self.rng.random_range(0..lane.ports.len());
-        let known = lane.ports[place].filter(|&t| self.sockets.get(t).is_some());
+        let known = lane.ports[place].filter(|&t| self.sockets.get(t).is_some_and(|s| !s.retired));
         let worn = known.filter(|&t| self.sockets.get(t).is_some_and(|s| s.is_worn(now)));
         let ticket = match known {
             Some(ticket) if worn.is_none() => ticket,
@@ -412,8 +417,9 @@ impl Engine {
     fn on_datagram(&mut self, ticket: Ticket, bytes: &[u8], now: Tick) {
         let Some(id) = header::id(bytes) else { return };
         // An id that nobody waits for is a late answer or a guess: neither is worth a line.
-        let pending = self.sockets.get(ticket).and_then(|s| s.pending.get(&id).copied());
-        if let Some(pending) = pending {
+        let Some(socket) = self.sockets.get_mut(ticket) else { return };
+        if let Some(pending) = socket.pending.get(&id).copied() {
+            socket.last_answer = now;
             self.on_answer(pending, bytes, Transport::Udp, now);
         }
     }
@@ -576,13 +582,22 @@ impl Engine {
         let upstream = Arc::clone(&exchange.route.upstreams[usize::from(place)]);
         let route = Arc::clone(&exchange.route.name);
         self.count_failure(&upstream, cause.class());
-        if !cause.is_local() && upstream.health.failed(now) {
-            let upstream = upstream.describe();
-            tracing::warn!(%route, %upstream, reason = %cause, "upstream is down");
+        if !cause.is_local() {
+            self.note_down(&route, &upstream, &cause, now);
         }
         if let Some(exchange) = self.exchanges.get_mut(ticket) {
             exchange.note_cause(place, cause);
             exchange.bury(place);
+        }
+    }
+
+    /// Counts a failure against an upstream's health, and says so when it goes down.
+    fn note_down(&mut self, route: &str, upstream: &Upstream, cause: &Cause, now: Tick) {
+        if upstream.health.failed(now)
+            && self.lanes.get_mut(&upstream.id).is_some_and(|lane| lane.may_warn(now))
+        {
+            let upstream = upstream.describe();
+            tracing::warn!(route, upstream, reason = %cause, "upstream is down");
         }
     }
 
@@ -670,22 +685,28 @@ impl Engine {
             let upstream = Arc::clone(&exchange.route.upstreams[usize::from(attempt.place)]);
             let route = Arc::clone(&exchange.route.name);
             self.count_failure(&upstream, Failure::Timeout);
-            if upstream.health.failed(now) {
-                let upstream = upstream.describe();
-                tracing::warn!(%route, %upstream, reason = "no answer", "upstream is down");
-            }
+            self.note_down(&route, &upstream, &Cause::Timeout, now);
             self.suspect(attempt, now);
         }
         if overdue { self.give_up(ticket, now) } else { self.advance(ticket, now) }
     }
 
-    /// A query over TCP had no answer in time. A connection that has brought nothing since it was
-    /// sent is dead (a server that went without a word), and so is everything else on it.
+    /// A query had no answer in time. A socket or connection that has brought nothing since it was
+    /// sent is taken for dead: the server may have gone without a word, or the flow may lead to an
+    /// endpoint that has. What else is pending on a socket may still be answered there; a connection
+    /// takes it down.
     fn suspect(&mut self, attempt: Attempt, now: Tick) {
-        let Via::Tcp { connection, .. } = attempt.via else { return };
-        let silent = self.connections.get(connection).is_some_and(|c| c.last_read <= attempt.sent);
-        if silent {
-            self.close(connection, io::ErrorKind::TimedOut, now);
+        match attempt.via {
+            Via::Udp { socket, .. } => {
+                if self.sockets.get(socket).is_some_and(|s| s.last_answer <= attempt.sent) {
+                    self.retire(socket);
+                }
+            }
+            Via::Tcp { connection, .. } => {
+                if self.connections.get(connection).is_some_and(|c| c.last_read <= attempt.sent) {
+                    self.close(connection, io::ErrorKind::TimedOut, now);
+                }
+            }
         }
     }
 
@@ -727,7 +748,9 @@ impl Engine {
         let Some(exchange) = self.exchanges.get_mut(ticket) else { return };
         let outcome = match exchange.fallback.take() {
             Some(partial) => Outcome::Answer(*partial),
-            None => Outcome::Failure(exchange.reason(now)),
+            None => {
+                Outcome::Failure { reason: exchange.reason(now), overload: exchange.is_overload() }
+            }
         };
         self.finish(ticket, outcome);
     }
@@ -752,13 +775,14 @@ fn exchange_choked(exchanges: &Slots<Exchange>, ticket: Ticket, place: u8) -> bo
 }
 
 /// How long to wait for an answer before asking again or elsewhere: over UDP four smoothed
-/// round-trip times, doubled with each try; over TCP, which repeats by itself, the route's timeout.
+/// round-trip times, doubled with each try after the second (which goes by another flow, perhaps to
+/// another endpoint, and should go soon); over TCP, which repeats by itself, the route's timeout.
 fn patience(route: &RouteState, upstream: &Upstream, transport: Transport, tries: u32) -> Duration {
     if transport == Transport::Tcp {
         return route.timeout;
     }
     let first = upstream.health.srtt().map_or(FIRST_WAIT, |srtt| (srtt * 4).max(LEAST_WAIT));
-    (first * 2u32.pow(tries.saturating_sub(1).min(4))).min(route.timeout)
+    (first * 2u32.pow(tries.saturating_sub(2).min(4))).min(route.timeout)
 }
 
 /// Longest query of ours: header, name, type and class, OPT.

@@ -11,6 +11,9 @@ use crate::time::Tick;
 /// How long an upstream that could not do EDNS is asked without (RFC 6891, 7).
 const PLAIN_FOR: Duration = Duration::from_secs(900);
 
+/// The least time between two warnings about one upstream from one shard.
+const WARN_EVERY: Duration = Duration::from_secs(10);
+
 /// Sockets and connections to one upstream.
 pub struct Lane {
     /// The shard's counters.
@@ -20,6 +23,7 @@ pub struct Lane {
     /// TCP connections, the newest last.
     pub connections: Vec<Ticket>,
     plain_until: Tick,
+    silent_until: Tick,
 }
 
 impl Lane {
@@ -27,7 +31,7 @@ impl Lane {
     pub fn new(upstream: &Upstream, ports: usize) -> Lane {
         let stats = upstream.register();
         let ports = vec![None; ports.max(1)];
-        Lane { stats, ports, connections: Vec::new(), plain_until: Tick(0) }
+        Lane { stats, ports, connections: Vec::new(), plain_until: Tick(0), silent_until: Tick(0) }
     }
 
     /// Whether it is to be asked without EDNS.
@@ -38,6 +42,15 @@ impl Lane {
     /// It answered a query without EDNS after it had choked on one with.
     pub fn learn_plain(&mut self, now: Tick) {
         self.plain_until = now + PLAIN_FOR;
+    }
+
+    /// Whether a warning about it may be logged: packets must not be able to fill a disk.
+    pub fn may_warn(&mut self, now: Tick) -> bool {
+        let may = now >= self.silent_until;
+        if may {
+            self.silent_until = now + WARN_EVERY;
+        }
+        may
     }
 
     /// A try began.

@@ -6,6 +6,10 @@
 //! and each is replaced after some queries or some time. An attacker who cannot see the traffic must
 //! guess the id (16 bits) and which of the open ports it belongs to (14.8 bits for one guess, less
 //! log2 of the pool's size for a flood over all ports), inside one round-trip time.
+//!
+//! A socket on which a query went unanswered is replaced at once: to a Service address a flow is
+//! pinned by the kernel's translation to one endpoint, and if that is gone the flow stays dead for as
+//! long as it is used.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -44,6 +48,8 @@ pub struct Socket {
     pub pending: PendingById,
     queries_left: u32,
     opened: Tick,
+    /// When an answer last came.
+    pub last_answer: Tick,
     /// Replaced: it closes when nothing is pending.
     pub retired: bool,
 }
@@ -66,6 +72,7 @@ impl Socket {
             pending: PendingById::default(),
             queries_left: rng.random_range(QUERIES..2 * QUERIES),
             opened: now,
+            last_answer: now,
             retired: false,
         })
     }

@@ -25,7 +25,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "ports",
         ],
     ),
-    ("cache", &["memory", "stale"]),
+    ("cache", &["memory", "stale", "front"]),
     ("admit", &["allow", "debug", "refuse"]),
     ("local", &["single_label"]),
     ("admin", &["address", "control"]),
@@ -91,8 +91,8 @@ mod tests {
             ("cache", "timeout", "it belongs in a [[route]]"),
             ("local", "name", "it belongs in [node] or in a [[route]]"),
             ("listen", "node", "it belongs at the top, outside any table"),
-            ("cache", "colour", "known here: memory, stale"),
-            ("cache", "", "known here: memory, stale"),
+            ("cache", "colour", "known here: memory, stale, front"),
+            ("cache", "", "known here: memory, stale, front"),
         ] {
             assert_eq!(suggest(table, unknown), hint, "{unknown} in {table}");
         }

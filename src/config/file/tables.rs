@@ -28,6 +28,7 @@ pub(super) fn cache(root: &Section<'_, '_>, report: &mut Report<'_>) -> Cache {
     );
     let week = Duration::from_secs(7 * 86_400);
     table.duration("stale", Duration::ZERO..=week, &mut cache.stale, report);
+    table.count("front", 0..=1_048_576, &mut cache.front, report);
     cache
 }
 

@@ -20,7 +20,7 @@ use crate::wire::header::Rcode;
 pub const MAX_ATTEMPTS: usize = 12;
 /// Queries that one exchange sends to one upstream by its own decision (retries without EDNS or
 /// over TCP not counted).
-const MAX_TRIES: u8 = 3;
+const MAX_TRIES: u8 = 5;
 /// How often an exchange follows its upstream from a connection that closed to a fresh one.
 const MAX_REDIALS: u8 = 2;
 
@@ -210,6 +210,11 @@ impl Exchange {
             Some((_, last)) => *last = cause,
             None => self.causes.push((place, cause)),
         }
+    }
+
+    /// Whether it failed for want of something on this host alone.
+    pub fn is_overload(&self) -> bool {
+        !self.causes.is_empty() && self.causes.iter().all(|(_, cause)| cause.is_local())
     }
 
     /// Why there is no answer, for the client: route, upstreams, causes. An upstream's own extended
