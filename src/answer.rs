@@ -71,6 +71,12 @@ impl Answer {
         Rcode(u16::from(self.bytes[3] & 0x0f))
     }
 
+    /// The same with this extended error.
+    pub fn with_ede(mut self, ede: Ede) -> Answer {
+        self.ede = Some(Box::new(ede));
+        self
+    }
+
     /// Heap bytes behind this value.
     pub fn heap(&self) -> usize {
         let ede = |ede: &Ede| size_of::<Ede>() + ede.text.len();

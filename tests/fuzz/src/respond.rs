@@ -20,7 +20,7 @@ pub fn check(data: &[u8]) {
     let folded = name.to_ascii_lowercase();
     let mut answer = stored(&mut source, &folded);
     if choice & 2 == 2 {
-        answer.ede = Some(Ede::new(22, "why".repeat(usize::from(choice))));
+        answer = answer.with_ede(Ede::new(22, "why".repeat(usize::from(choice))));
     }
     let note = (choice & 4 == 4).then(|| Ede::new(3, "é".repeat(usize::from(choice))));
     let nsid = vec![b'n'; usize::from(choice)];
