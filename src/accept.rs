@@ -4,6 +4,10 @@
 //! response code and the TTLs are checked, and what passes becomes an [`Answer`]. Nothing here
 //! sends, waits or caches.
 
+mod names;
+
+use names::{names_are_sound, owner_is, owner_is_above, parts_all};
+
 use crate::answer::{Answer, Kind, Question, Section, Writer};
 use crate::wire::edns::{Ede, Edns, code};
 use crate::wire::header::{self, Header, Rcode, flag};
@@ -81,7 +85,11 @@ pub fn judge(asked: Asked<'_>, message: &[u8], caps: Caps) -> Verdict {
     };
     let survey = Survey::take(message, &header, question_end);
     if header.has(flag::TC) {
-        let sound = survey.filter(|s| s.is_answer(&asked.question, message));
+        // Any other code would reach the client as a truncated answer that is none.
+        let sound = survey.filter(|s| {
+            matches!(s.rcode, Rcode::NOERROR | Rcode::NXDOMAIN)
+                && s.is_answer(&asked.question, message)
+        });
         return Verdict::Truncated(sound.map(|survey| {
             let mut accepted = survey.accept(&asked.question, message, caps, flag::TC);
             accepted.lifetime = None;
@@ -149,13 +157,38 @@ impl Survey {
             let record = record.ok()?;
             NameBuf::expand(message, record.start)?;
             names_are_sound(message, &record)?;
-            if record.rtype == rtype::OPT {
-                survey.note_opt(message, &record)?;
+            match record.rtype {
+                rtype::OPT => survey.note_opt(message, &record)?,
+                // Nothing may stand behind a TSIG (RFC 8945, 5.1).
+                rtype::TSIG if record.section != 2 || record.rdata.end < message.len() => {
+                    return None;
+                }
+                _ => {}
             }
             survey.records.push(record);
         }
         survey.end = walk.position();
-        (survey.end == message.len()).then_some(survey)
+        (survey.end == message.len() && survey.names_stay(message)).then_some(survey)
+    }
+
+    /// Whether no name is made of bytes that change on the way to the client, the header or a TTL:
+    /// it would change with them, or be none any more.
+    fn names_stay(&self, message: &[u8]) -> bool {
+        let changes = |from: usize, to: usize| {
+            let next = self.records.partition_point(|r| r.ttl_at + 4 <= from);
+            from < header::LEN || self.records.get(next).is_some_and(|r| r.ttl_at < to)
+        };
+        self.records.iter().all(|record| {
+            let (front, count) = names_in(record.rtype).unwrap_or((0, 0));
+            let mut at = record.rdata.start + front;
+            let owner = parts_all(message, record.start, |from, to| !changes(from, to));
+            owner
+                && (0..count).all(|_| {
+                    let here = at;
+                    at = skip_name(message, here).unwrap_or(here);
+                    parts_all(message, here, |from, to| !changes(from, to))
+                })
+        })
     }
 
     fn note_opt(&mut self, message: &[u8], opt: &Record) -> Option<()> {
@@ -265,8 +298,11 @@ impl Survey {
             ttls.push(record.ttl_at as u16);
         }
         writer.copied(&bytes, counts, ttls);
+        // These are additional records alone: what does not fit any more may go without TC.
         for record in moved.iter().filter(|r| !hop(r)) {
-            copy_expanded(message, record, ttl_cap, writer);
+            if copy_expanded(message, record, ttl_cap, writer).is_none() {
+                break;
+            }
         }
     }
 }
@@ -279,63 +315,24 @@ fn sane_ttl(ttl: u32) -> u32 {
     if ttl > i32::MAX as u32 { 0 } else { ttl }
 }
 
-fn owner_is(message: &[u8], at: usize, name: &[u8]) -> bool {
-    // Nearly every owner is a pointer to the question.
-    if name.len() == 1 && message.get(at) == Some(&0) {
-        return true;
-    }
-    NameBuf::expand(message, at).is_some_and(|owner| owner.as_wire() == name)
-}
-
-/// Whether the owner is a proper ancestor of `name`.
-fn owner_is_above(message: &[u8], at: usize, name: &[u8]) -> bool {
-    let Some(owner) = NameBuf::expand(message, at) else { return false };
-    let mut rest = name;
-    while let Some((&len, _)) = rest.split_first() {
-        let Some(parent) = rest.get(1 + usize::from(len)..).filter(|_| len > 0) else {
-            return false;
-        };
-        if parent == owner.as_wire() {
-            return true;
-        }
-        rest = parent;
-    }
-    false
-}
-
-/// Names inside RDATA must parse and end where the fixed layout of the type lets them.
-fn names_are_sound(message: &[u8], record: &Record) -> Option<()> {
-    let Some((front, count)) = names_in(record.rtype).filter(|_| record.class == 1) else {
-        return Some(());
-    };
-    let mut at = record.rdata.start + front;
-    for _ in 0..count {
-        NameBuf::expand(message, at)?;
-        at = skip_name(message, at)?;
-    }
-    (at <= record.rdata.end).then_some(())
-}
-
-fn copy_expanded(message: &[u8], record: &Record, ttl_cap: u32, writer: &mut Writer) {
+/// Copies a record with its names written out; `None` if it does not fit into a message.
+fn copy_expanded(message: &[u8], record: &Record, ttl_cap: u32, writer: &mut Writer) -> Option<()> {
     let section = match record.section {
         0 => Section::Answer,
         1 => Section::Authority,
         _ => Section::Additional,
     };
-    let Some(owner) = NameBuf::expand(message, record.start) else { return };
+    let owner = NameBuf::expand(message, record.start)?;
     let (front, count) = names_in(record.rtype).unwrap_or((0, 0));
-    let mut rdata = message[record.rdata.start..record.rdata.start + front].to_vec();
     let mut at = record.rdata.start + front;
+    let mut rdata = message.get(record.rdata.start..at)?.to_vec();
     for _ in 0..count {
-        let (Some(name), Some(end)) = (NameBuf::expand(message, at), skip_name(message, at)) else {
-            return;
-        };
-        rdata.extend(name.as_wire());
-        at = end;
+        rdata.extend(NameBuf::expand(message, at)?.as_wire());
+        at = skip_name(message, at)?;
     }
-    rdata.extend(message.get(at..record.rdata.end).unwrap_or(&[]));
+    rdata.extend(message.get(at..record.rdata.end)?);
     let fixed = (record.rtype, record.class, sane_ttl(record.ttl).min(ttl_cap));
-    writer.record(section, owner.as_wire(), fixed, &[&rdata]);
+    writer.record(section, owner.as_wire(), fixed, &[&rdata]).then_some(())
 }
 
 #[cfg(test)]

@@ -147,3 +147,57 @@ fn the_upstreams_reason_is_read() {
     let ede = Some(Ede::new(9, "why?"));
     assert_eq!(got, Verdict::Failed(Failed { rcode: Rcode::SERVFAIL, ede }));
 }
+
+#[test]
+fn records_of_another_class_are_copied_as_carefully() {
+    // Behind an OPT, an MX of class CH without any RDATA, and one whose name runs past its end.
+    for bad in [&b"\0\0\x0f\0\x03\0\0\0\x01\0\0"[..], b"\0\0\x0f\0\x03\0\0\0\x01\0\x04\0\x01\x05a"]
+    {
+        let message = response(0, 1, &[(0, A), (2, OPT), (2, bad)]);
+        assert_eq!(judge(asked(1), &message, CAPS), Verdict::Malformed);
+    }
+    let good = b"\0\0\x0f\0\x03\0\0\0\x01\0\x04\0\x01\xc0\x0c";
+    let answer = accepted(1, &response(0, 1, &[(0, A), (2, OPT), (2, good)])).answer;
+    assert!(answer.wire().ends_with(b"\0\x01\x01a\x07example\0"));
+}
+
+#[test]
+fn names_made_of_what_changes_are_malformed() {
+    // An owner that is the id, and one that is the TTL of the record before.
+    let id = b"\xc0\x00\0\x01\0\x01\0\0\x01\x2c\0\x04\x0a\0\0\x01";
+    let mut message = response(0, 1, &[(0, A), (2, id)]);
+    message[0] = 0;
+    assert_eq!(judge(asked(1), &message, CAPS), Verdict::Malformed);
+    let ttl = b"\xc0\x21\0\x01\0\x01\0\0\x01\x2c\0\x04\x0a\0\0\x01";
+    let message = response(0, 1, &[(0, A), (2, ttl)]);
+    assert_eq!(message[0x21..0x25], [0, 0, 1, 0x2c]);
+    assert_eq!(judge(asked(1), &message, CAPS), Verdict::Malformed);
+    // So is a name in RDATA; one that leads to a name in RDATA is as good as any.
+    let target = b"\xc0\x0c\0\x02\0\x01\0\0\0\x05\0\x02\xc0\x21";
+    let message = response(0, 1, &[(0, A), (2, target)]);
+    assert_eq!(judge(asked(1), &message, CAPS), Verdict::Malformed);
+    let ns = b"\xc0\x0c\0\x02\0\x01\0\0\0\x05\0\x05\x02ns\xc0\x0c";
+    let glue = b"\xc0\x37\0\x01\0\x01\0\0\0\x05\0\x04\x0a\0\0\x01";
+    let message = response(0, 1, &[(0, A), (1, ns), (2, glue)]);
+    assert_eq!(message[0x37..0x3a], *b"\x02ns");
+    assert!(matches!(judge(asked(1), &message, CAPS), Verdict::Accepted(_)));
+}
+
+#[test]
+fn a_tsig_stands_last() {
+    let tsig = b"\0\0\xfa\0\xff\0\0\0\0\0\x01x";
+    let last = response(0, 1, &[(0, A), (2, tsig)]);
+    assert_eq!(accepted(1, &last).answer.header().counts, [1, 1, 0, 0]);
+    for records in [&[(0usize, &tsig[..]), (0, A)][..], &[(0, A), (2, tsig), (2, A)]] {
+        assert_eq!(judge(asked(1), &response(0, 1, records), CAPS), Verdict::Malformed);
+    }
+}
+
+#[test]
+fn only_answers_are_kept_in_case_tcp_fails() {
+    // BADVERS: its lower four bits would be NOERROR.
+    let badvers = b"\0\0\x29\x10\0\x01\0\0\0\0\0";
+    let message = response(flag::TC, 1, &[(0, A), (2, badvers)]);
+    assert_eq!(judge(asked(1), &message, CAPS), Verdict::Truncated(None));
+    assert_eq!(judge(asked(1), &response(flag::TC | 2, 1, &[]), CAPS), Verdict::Truncated(None));
+}

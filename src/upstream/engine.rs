@@ -128,6 +128,8 @@ pub const TOKEN_KIND: u64 = 0xff << 56;
 
 /// Datagrams taken from an upstream's socket at a time.
 const BATCH: usize = 16;
+/// Batches taken from one socket in one turn.
+const ROUNDS: usize = 8;
 /// How often idle connections and sockets are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
 /// First wait for a server that has never answered.
@@ -379,7 +381,10 @@ impl Engine {
     pub fn on_udp(&mut self, token: u64, now: Tick) {
         let Some(ticket) = self.sockets.unpack(token & !TOKEN_KIND) else { return };
         let mut batch = self.batch.take().unwrap_or_else(|| RecvBatch::new(BATCH, MAX_MESSAGE + 1));
-        while let Some(socket) = self.sockets.get(ticket) {
+        // What is left after these rounds is reported again: a flood from one server must not keep
+        // the shard from its clients.
+        for _ in 0..ROUNDS {
+            let Some(socket) = self.sockets.get(ticket) else { break };
             match batch.receive(socket) {
                 Ok(count) => {
                     for i in 0..count {
@@ -444,9 +449,15 @@ impl Engine {
             used += len;
             let Some(connection) = self.connections.get_mut(ticket) else { return };
             let pending = header::id(message).and_then(|id| connection.pending.get(&id).copied());
-            if let Some(pending) = pending {
-                connection.answered += 1;
-                self.on_answer(pending, message, Transport::Tcp, now);
+            match pending {
+                Some(pending) => {
+                    connection.answered += 1;
+                    self.on_answer(pending, message, Transport::Tcp, now);
+                }
+                None if message.len() < header::LEN || connection.strays >= tcp::STRAYS => {
+                    return self.close(ticket, io::ErrorKind::InvalidData, now);
+                }
+                None => connection.strays += 1,
             }
         }
         if let Some(connection) = self.connections.get_mut(ticket) {

@@ -16,6 +16,9 @@ use crate::wire::{read_u16, write_u16};
 
 /// Queries in flight on one connection; beyond it another connection is opened.
 pub const PIPELINE: usize = 512;
+/// Messages that nobody waits for, on one connection; beyond it the server is talking to itself. Late
+/// answers are such messages: as many as may be in flight, several times over.
+pub const STRAYS: usize = 8 * PIPELINE;
 /// Connections to one upstream from one shard.
 pub const CONNECTIONS: usize = 4;
 /// An idle connection is closed after this; most servers close it sooner.
@@ -42,6 +45,8 @@ pub struct Connection {
     pub last_used: Tick,
     /// How many answers came over it.
     pub answered: u64,
+    /// How many messages came that nobody waited for.
+    pub strays: usize,
     /// Whether it waits for room to write.
     pub watching_writes: bool,
     /// Whether it stands in the list of those to be flushed.
@@ -81,6 +86,7 @@ impl Connection {
             last_read: now,
             last_used: now,
             answered: 0,
+            strays: 0,
             watching_writes: true,
             dirty: false,
         })
@@ -143,7 +149,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes what can be read, through `chunk`.
+    /// Takes what can be read, through `chunk`, and no more than that at a time: a server that sends
+    /// faster than it is read must not keep the shard from its other work, nor fill its memory. What
+    /// is left is reported again.
     pub fn fill(&mut self, chunk: &mut [u8], now: Tick) -> ReadEnd {
         loop {
             match self.stream.read(chunk) {
@@ -151,9 +159,7 @@ impl Connection {
                 Ok(count) => {
                     self.last_read = now;
                     self.input.extend_from_slice(&chunk[..count]);
-                    if count < chunk.len() {
-                        return ReadEnd::Open;
-                    }
+                    return ReadEnd::Open;
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return ReadEnd::Open,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -186,5 +192,35 @@ pub fn first_message(bytes: &[u8]) -> Option<(&[u8], usize)> {
 impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_flood_is_taken_in_pieces() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let mut connection = Connection::open(addr, 0, Tick(0)).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        connection.stream.set_nonblocking(false).unwrap();
+        let flood = std::thread::spawn(move || server.write_all(&[0; 8 * CHUNK]));
+        let mut chunk = vec![0; CHUNK];
+        let mut taken = 0;
+        while taken < 8 * CHUNK {
+            assert_eq!(connection.fill(&mut chunk, Tick(1)), ReadEnd::Open);
+            let input = connection.take_input();
+            assert!((1..=CHUNK).contains(&input.len()));
+            taken += input.len();
+            let used = input.len();
+            connection.give_back(input, used);
+        }
+        flood.join().unwrap().unwrap();
+        assert_eq!(connection.fill(&mut chunk, Tick(2)), ReadEnd::Closed);
     }
 }

@@ -1,0 +1,14 @@
+//! What no input may do: make the daemon panic, hang, or say what is not so.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+#[allow(dead_code)]
+#[path = "../fuzz/src/lib.rs"]
+mod promises;
+
+mod corpus;
+mod daemon;
+mod hostile_upstream;
+mod malformed;
+mod messages;
+mod properties;
