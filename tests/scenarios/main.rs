@@ -7,8 +7,10 @@
 use std::time::Duration;
 
 mod client;
+mod expect;
 mod message;
 mod play;
+mod reply;
 mod script;
 mod stub;
 mod text;
