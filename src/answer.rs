@@ -71,6 +71,15 @@ impl Answer {
         Rcode(u16::from(self.bytes[3] & 0x0f))
     }
 
+    /// The same to a question of another type.
+    pub fn with_type(&self, qtype: u16) -> Answer {
+        let mut answer = self.clone();
+        if let Some(at) = answer.question_end().checked_sub(4) {
+            write_u16(&mut answer.bytes, at, qtype);
+        }
+        answer
+    }
+
     /// The same with this extended error.
     pub fn with_ede(mut self, ede: Ede) -> Answer {
         self.ede = Some(Box::new(ede));

@@ -35,6 +35,7 @@ impl Key {
     const DO: u8 = 1;
     const CD: u8 = 2;
     const FAILURE: u8 = 4;
+    const NAME: u8 = 8;
 
     /// Folds a question of class IN into its key. `name` is uncompressed wire format in any case;
     /// what is longer than a name can be is cut.
@@ -77,6 +78,17 @@ impl Key {
     pub fn flags(key: &[u8]) -> (bool, bool) {
         let flags = key.get(2).copied().unwrap_or(0);
         (flags & Key::DO != 0, flags & Key::CD != 0)
+    }
+
+    /// The place for what is true of the name whatever the type: that it does not exist (RFC 2308,
+    /// 5). `key` is any question's about it.
+    pub fn of_name(key: &[u8]) -> Box<[u8]> {
+        let mut bytes: Box<[u8]> = key.into();
+        if let Some([high, low, flags]) = bytes.first_chunk_mut() {
+            (*high, *low) = (0, 0);
+            *flags |= Key::NAME;
+        }
+        bytes
     }
 
     /// The same question's place for failures, which must not push out an answer that is stale.
@@ -168,6 +180,13 @@ impl Entry {
         let question = &self.answer.wire()[header::LEN..self.answer.question_end()];
         let Some((name, [high, low, _, _])) = question.split_last_chunk() else { return false };
         bytes[..3] == [*high, *low, self.flags] && &bytes[3..] == name
+    }
+
+    /// The same for another question about the same name, for what is true of all types.
+    pub fn for_type(&self, key: &[u8]) -> Entry {
+        let answer = self.answer.with_type(Key::qtype(key));
+        let life = (self.fresh_until.since(self.stored), self.keep_until.since(self.fresh_until));
+        Entry::new(key, answer, self.route, self.stored, life)
     }
 
     /// Whether it still is what the table holds for its question.

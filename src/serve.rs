@@ -394,7 +394,10 @@ impl Desk {
             let answer = Answer::failure(question, Rcode::REFUSED, ede);
             return self.reply(reply, &answer, Source::Refused, out);
         };
-        if let Some(settled) = self.remembered_failure(key.as_bytes(), owner.route, now) {
+        let known = self
+            .no_such_name(key.as_bytes(), owner.route, now)
+            .or_else(|| self.remembered_failure(key.as_bytes(), owner.route, now));
+        if let Some(settled) = known {
             let nsid = self.server.node.as_bytes();
             let entry = &settled.entry;
             let len =

@@ -10,9 +10,9 @@ use crate::respond::{self, Ask, Ttl};
 use crate::telemetry::labels::Source;
 use crate::time::Tick;
 use crate::upstream::{Done, Outcome};
-use crate::wire::CLASS_IN;
 use crate::wire::edns::{Ede, ede};
 use crate::wire::header::{Rcode, flag};
+use crate::wire::{CLASS_IN, rtype};
 
 /// An answer and those who wait for it.
 pub struct Settled {
@@ -43,7 +43,10 @@ impl Desk {
                 let entry = Arc::new(entry);
                 let cut = entry.answer.header().has(flag::TC);
                 match accepted.lifetime {
-                    Some(_) => self.server.cache.put(&key, Arc::clone(&entry)),
+                    Some(_) => {
+                        self.server.cache.put(&key, Arc::clone(&entry));
+                        self.keep_for_name(&key, &entry, now);
+                    }
                     // Part of an answer does not contradict the whole one before it.
                     None if cut => {}
                     None => self.server.cache.forget(&key),
@@ -123,6 +126,43 @@ impl Desk {
         let note = Some(Ede::new(entry.answer.stale_code(), format!("stale: {why}")));
         let source = Source::Stale(kind(&entry));
         Settled { entry, ttl: Ttl::Fixed(STALE_TTL), note, source, waiters }
+    }
+
+    /// NXDOMAIN holds for every type of the name (RFC 2308, 5), unless it is the end of an alias (2.1
+    /// there). A server that denies a name for AAAA though it has an A is not believed about both
+    /// (RFC 4074, 4.2).
+    fn keep_for_name(&self, key: &[u8], entry: &Entry, now: Tick) {
+        if entry.answer.rcode() == Rcode::NOERROR {
+            return self.server.cache.forget(&Key::of_name(key));
+        }
+        if entry.answer.rcode() != Rcode::NXDOMAIN || entry.answer.header().counts[1] > 0 {
+            return;
+        }
+        let (dnssec_ok, checking_disabled) = Key::flags(key);
+        let sibling = match Key::qtype(key) {
+            rtype::A => rtype::AAAA,
+            _ => rtype::A,
+        };
+        let sibling = Key::of(Key::name(key), sibling, dnssec_ok, checking_disabled);
+        let exists = self.server.cache.get(sibling.as_bytes()).is_some_and(|entry| {
+            entry.answer.rcode() == Rcode::NOERROR && entry.freshness(now) != Freshness::Dead
+        });
+        if !exists {
+            let place = Key::of_name(key);
+            self.server.cache.put(&place, Arc::new(entry.for_type(&place)));
+        }
+    }
+
+    /// What is known of the name from a question of another type: that it does not exist. It is put
+    /// under this question too, so that the next one finds it at once.
+    pub(super) fn no_such_name(&self, key: &[u8], route: u16, now: Tick) -> Option<Settled> {
+        let entry = self.server.cache.get(&Key::of_name(key)).filter(|e| e.route == route)?;
+        let Freshness::Fresh(age) = entry.freshness(now) else { return None };
+        let entry = Arc::new(entry.for_type(key));
+        self.server.cache.put(key, Arc::clone(&entry));
+        let source = Source::Cache(kind(&entry));
+        let ttl = Ttl::Elapsed(age);
+        Some(Settled { entry, ttl, note: None, source, waiters: Vec::new() })
     }
 
     /// A failure that is remembered for this question: what is answered instead of asking again.
