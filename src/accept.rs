@@ -214,7 +214,7 @@ impl Survey {
         for step in 0..=MAX_CHAIN {
             let name = target.as_ref().map_or(question.name, NameBuf::as_wire);
             let mut cname = None;
-            for record in self.section(0) {
+            for record in self.section(0).filter(|r| r.class == question.qclass) {
                 if !owner_is(message, record.start, name) {
                     if record.rtype == rtype::DNAME && owner_is_above(message, record.start, name) {
                         return Some(true);

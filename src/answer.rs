@@ -80,12 +80,6 @@ impl Answer {
         answer
     }
 
-    /// The same with this extended error.
-    pub fn with_ede(mut self, ede: Ede) -> Answer {
-        self.ede = Some(Box::new(ede));
-        self
-    }
-
     /// Heap bytes behind this value.
     pub fn heap(&self) -> usize {
         let ede = |ede: &Ede| size_of::<Ede>() + ede.text.len();

@@ -260,6 +260,20 @@ fn start(
     Ok((threads, picture))
 }
 
+/// Says that a thread has ended, in whatever way: a panic must not leave the daemon running with a
+/// part of its clients unheard.
+struct Ended {
+    name: String,
+    to: mpsc::Sender<String>,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // Nobody listens any more once the daemon is stopping.
+        let _ = self.to.try_send(std::mem::take(&mut self.name));
+    }
+}
+
 fn spawn(
     name: String,
     ended: mpsc::Sender<String>,
@@ -268,11 +282,10 @@ fn spawn(
     std::thread::Builder::new()
         .name(name.clone())
         .spawn(move || {
+            let ended = Ended { name, to: ended };
             if let Err(error) = body() {
-                tracing::error!(thread = %name, %error, "cannot go on");
+                tracing::error!(thread = %ended.name, %error, "cannot go on");
             }
-            // Nobody listens any more once the daemon is stopping.
-            let _ = ended.blocking_send(name);
         })
         .map_err(system("thread"))
 }

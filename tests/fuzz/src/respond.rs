@@ -18,10 +18,8 @@ pub fn check(data: &[u8]) {
     };
     let name = source.name(5);
     let folded = name.to_ascii_lowercase();
-    let mut answer = stored(&mut source, &folded);
-    if choice & 2 == 2 {
-        answer = answer.with_ede(Ede::new(22, "why".repeat(usize::from(choice))));
-    }
+    let ede = (choice & 2 == 2).then(|| Ede::new(22, "why".repeat(usize::from(choice))));
+    let answer = stored(&mut source, &folded, ede);
     let note = (choice & 4 == 4).then(|| Ede::new(3, "é".repeat(usize::from(choice))));
     let nsid = vec![b'n'; usize::from(choice)];
     let edns = (choice & 8 == 8)
@@ -47,11 +45,12 @@ fn check_cramped(answer: &Answer, ask: &Ask<'_>, ttl: Ttl, room: usize) {
     }
 }
 
-fn stored(source: &mut Source<'_>, name: &[u8]) -> Answer {
+fn stored(source: &mut Source<'_>, name: &[u8], ede: Option<Ede>) -> Answer {
     let question = Question { name, qtype: source.word(), qclass: 1 };
     // QR and RA are the writer's; AA, TC and AD may be added; no more.
     let (rcode, flags) = (Rcode(u16::from(source.byte() & 0x0f)), source.word() & 0x0420);
     let mut writer = Writer::new(question, rcode, flags);
+    writer.ede = ede;
     let mut section = Section::Answer;
     while !source.is_empty() {
         let shape = source.byte();
