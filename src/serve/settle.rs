@@ -56,7 +56,7 @@ impl Desk {
                 Settled { entry, ttl, note: None, source: Source::Upstream, waiters }
             }
             Outcome::Failure { reason, overload } => {
-                let failure = Arc::new(self.failure(&key, route, reason, now));
+                let failure = Arc::new(self.failure(&key, route, reason, overload, now));
                 // Our own overload says nothing about the name and is not remembered.
                 if !overload {
                     self.server.cache.put(&key, Arc::clone(&failure));
@@ -96,18 +96,20 @@ impl Desk {
     }
 
     /// The failure that is remembered: for 1 s, twice as long each time it is met again (RFC 9520).
-    fn failure(&self, key: &[u8], route: u16, reason: Ede, now: Tick) -> Entry {
+    fn failure(&self, key: &[u8], route: u16, reason: Ede, overload: bool, now: Tick) -> Entry {
         let question = Question { name: Key::name(key), qtype: Key::qtype(key), qclass: CLASS_IN };
         let policy = self.server.policies.get(usize::from(route));
-        let nxdomain = policy.is_some_and(|p| p.servfail_as_nxdomain);
+        // It asks to believe a server's SERVFAIL or silence, not to hide trouble of this host.
+        let nxdomain = !overload && policy.is_some_and(|p| p.servfail_as_nxdomain);
         let rcode = if nxdomain { Rcode::NXDOMAIN } else { Rcode::SERVFAIL };
         let before = self.server.cache.failure(key).map_or(0, |entry| entry.failures);
         let private = policy.is_some_and(|p| p.private);
         let longest = if private { LONGEST_PRIVATE_FAILURE } else { LONGEST_FAILURE };
         let wait = Duration::from_secs(1 << before.min(5)).min(longest);
         let answer = Answer::failure(question, rcode, reason);
-        // Kept as long again, so that the next failure knows that it is not the first.
-        let mut entry = Entry::new(key, answer, route, now, (wait, wait));
+        // Kept for another while, so that the next failure, which may take a whole deadline to show,
+        // knows that it is not the first.
+        let mut entry = Entry::new(key, answer, route, now, (wait, LONGEST_FAILURE * 2));
         entry.failures = before.saturating_add(1);
         entry
     }

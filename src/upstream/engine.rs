@@ -31,7 +31,7 @@ use crate::wire::{CLASS_IN, MAX_MESSAGE};
 
 mod exchange;
 
-use exchange::{Attempt, Cause, Exchange, MAX_ATTEMPTS, Via};
+use exchange::{Attempt, Cause, Exchange, MAX_ATTEMPTS, Trouble, Via};
 
 /// The routes of one moment, shared by all shards.
 pub type Routes = Vec<RouteState>;
@@ -253,7 +253,7 @@ impl Engine {
                 true
             }
             Err(error) => {
-                self.note_failure(ticket, place, Cause::Network(error.kind()), now);
+                self.note_failure(ticket, place, Cause::Network(error.into()), now);
                 if let Some(lane) = self.lanes.get(&upstream.id) {
                     lane.ended();
                 }
@@ -359,7 +359,7 @@ impl Engine {
             connection.dirty = false;
             match connection.flush() {
                 Ok(all) => self.watch_writes(ticket, !all),
-                Err(error) => self.close(ticket, error.kind(), now),
+                Err(error) => self.close(ticket, error.into(), now),
             }
         }
     }
@@ -397,7 +397,7 @@ impl Engine {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.fail_socket(ticket, error.kind(), now);
+                    self.fail_socket(ticket, error.into(), now);
                     break;
                 }
             }
@@ -406,11 +406,11 @@ impl Engine {
     }
 
     /// ICMP said that the upstream is not there: all that was sent from this socket is lost.
-    fn fail_socket(&mut self, ticket: Ticket, kind: io::ErrorKind, now: Tick) {
+    fn fail_socket(&mut self, ticket: Ticket, trouble: Trouble, now: Tick) {
         let Some(socket) = self.sockets.get(ticket) else { return };
         let lost: Vec<Pending> = socket.pending.values().copied().collect();
         for pending in lost {
-            self.fail_attempt(pending, Cause::Network(kind), now);
+            self.fail_attempt(pending, Cause::Network(trouble), now);
         }
     }
 
@@ -431,7 +431,7 @@ impl Engine {
             let Some(connection) = self.connections.get_mut(ticket) else { return };
             match connection.on_writable().and_then(|()| connection.flush()) {
                 Ok(all) => self.watch_writes(ticket, !all),
-                Err(error) => return self.close(ticket, error.kind(), now),
+                Err(error) => return self.close(ticket, error.into(), now),
             }
         }
         if readable {
@@ -455,7 +455,7 @@ impl Engine {
                     self.on_answer(pending, message, Transport::Tcp, now);
                 }
                 None if message.len() < header::LEN || connection.strays >= tcp::STRAYS => {
-                    return self.close(ticket, io::ErrorKind::InvalidData, now);
+                    return self.close(ticket, io::ErrorKind::InvalidData.into(), now);
                 }
                 None => connection.strays += 1,
             }
@@ -464,13 +464,13 @@ impl Engine {
             connection.give_back(input, used);
         }
         if end == ReadEnd::Closed {
-            self.close(ticket, io::ErrorKind::ConnectionReset, now);
+            self.close(ticket, io::ErrorKind::ConnectionReset.into(), now);
         }
     }
 
     /// A connection is over: what is pending on it goes to a fresh one if this one had worked (a
     /// server may close it just when a query is under way), else to the next upstream.
-    fn close(&mut self, ticket: Ticket, kind: io::ErrorKind, now: Tick) {
+    fn close(&mut self, ticket: Ticket, trouble: Trouble, now: Tick) {
         let Some(connection) = self.connections.remove(ticket) else { return };
         if let Some(lane) = self.lanes.get_mut(&connection.upstream) {
             lane.connections.retain(|&t| t != ticket);
@@ -489,7 +489,7 @@ impl Engine {
                         self.advance(pending.exchange, now);
                     }
                 }
-                None => self.fail_attempt(pending, Cause::Network(kind), now),
+                None => self.fail_attempt(pending, Cause::Network(trouble), now),
             }
         }
     }
@@ -541,7 +541,11 @@ impl Engine {
                 !dnssec_ok && self.try_upstream(ticket, place, transport, false, now)
             }
             Verdict::Failed(failed) => {
-                self.note_cause(ticket, place, Cause::Answered(failed.rcode, failed.ede));
+                let cause = match failed.rcode {
+                    Rcode::NOERROR | Rcode::NXDOMAIN => Cause::Unfit,
+                    rcode => Cause::Answered(rcode, failed.ede),
+                };
+                self.note_cause(ticket, place, cause);
                 false
             }
             Verdict::NotOurs => true,
@@ -709,7 +713,7 @@ impl Engine {
                     let last = self.exchanges.get(ticket).map_or(0, |e| e.attempts.len());
                     let number = last.saturating_sub(1) as u8;
                     self.end_attempt(Pending { exchange: ticket, attempt: number });
-                    self.close(connection, io::ErrorKind::TimedOut, now);
+                    self.close(connection, io::ErrorKind::TimedOut.into(), now);
                 }
             }
         }
@@ -727,7 +731,7 @@ impl Engine {
             })
             .collect();
         for ticket in idle {
-            self.close(ticket, io::ErrorKind::TimedOut, now);
+            self.close(ticket, io::ErrorKind::TimedOut.into(), now);
         }
     }
 
@@ -812,12 +816,16 @@ fn write_query(key: &[u8], edns: bool, out: &mut [u8; QUERY_MAX]) -> usize {
     }
 }
 
-/// The extended error of an exchange that failed: network trouble has a code of its own, all else
-/// is an authority that could not be reached or would not answer (RFC 8914, 4.23 and 4.24).
+/// The extended error of an exchange that failed: network trouble and answers that are none have
+/// codes of their own, all else is an authority that could not be reached or would not answer
+/// (RFC 8914, 4.23 to 4.25).
 fn failure_code(causes: &[(u8, Cause)]) -> u16 {
-    let network = |cause: &Cause| matches!(cause, Cause::Network(_));
-    if !causes.is_empty() && causes.iter().all(|(_, cause)| network(cause)) {
+    let all =
+        |is: fn(&Cause) -> bool| !causes.is_empty() && causes.iter().all(|(_, cause)| is(cause));
+    if all(|cause| matches!(cause, Cause::Network(_))) {
         ede::NETWORK_ERROR
+    } else if all(|cause| matches!(cause, Cause::Malformed | Cause::Unfit)) {
+        ede::INVALID_DATA
     } else {
         ede::NO_REACHABLE_AUTHORITY
     }

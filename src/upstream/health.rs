@@ -10,6 +10,8 @@ use crate::time::Tick;
 const FAILURES: u32 = 3;
 /// First pause of an upstream that is down; it doubles with each failed probe.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// How long a probe may take before another query may make one.
+const PROBE: Duration = Duration::from_millis(200);
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 
@@ -43,10 +45,11 @@ impl Health {
         }
     }
 
-    /// Claims the probe that is due, so that no other query makes it too. True for one caller.
+    /// Claims the probe that is due, so that no other query makes it too for a while. True for one
+    /// caller.
     pub fn claim_probe(&self, now: Tick) -> bool {
         let due = self.pause_until.load(Ordering::Relaxed);
-        let next = (now + FIRST_PAUSE).0;
+        let next = (now + PROBE).0;
         due <= now.0
             && self
                 .pause_until
@@ -67,13 +70,20 @@ impl Health {
         } else {
             (u64::from(old) * 7 / 8 + u64::from(sample) / 8).max(1) as u32
         };
-        if old.abs_diff(new) > old / 16 {
+        if old.abs_diff(new) > old / 64 {
             self.srtt_us.store(new, Ordering::Relaxed);
         }
     }
 
     /// It did not answer in time, or could not be reached. True if this put it down.
+    ///
+    /// Failures inside a pause are the late ends of queries that were under way when it went down,
+    /// and say nothing new: a hundred of them are one blip, not a hundred probes.
     pub fn failed(&self, now: Tick) -> bool {
+        let failures = self.failures.load(Ordering::Relaxed);
+        if failures >= FAILURES && now.0 < self.pause_until.load(Ordering::Relaxed) {
+            return false;
+        }
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         if failures < FAILURES {
             return false;
@@ -129,10 +139,20 @@ mod tests {
         health.failed(Tick(2 * SECOND));
         assert_eq!(health.state(Tick(4 * SECOND - 1)), State::Down);
         assert_eq!(health.state(Tick(4 * SECOND)), State::Probe);
-        for _ in 0..50 {
-            health.failed(Tick(10 * SECOND));
+        for probe in 0..10 {
+            health.failed(Tick((10 + 20 * probe) * SECOND));
         }
-        assert_eq!(health.state(Tick(26 * SECOND)), State::Probe);
+        assert_eq!(health.state(Tick((190 + 16) * SECOND - 1)), State::Down);
+        assert_eq!(health.state(Tick((190 + 16) * SECOND)), State::Probe);
+    }
+
+    #[test]
+    fn a_blip_with_many_queries_in_flight_is_one_failure() {
+        let health = Health::default();
+        for late in 0..100 {
+            health.failed(Tick(late));
+        }
+        assert_eq!(health.state(Tick(SECOND + 2)), State::Probe);
     }
 
     #[test]

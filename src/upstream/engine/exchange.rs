@@ -18,8 +18,8 @@ use crate::wire::header::Rcode;
 
 /// Queries that one exchange sends at most, to all upstreams together.
 pub const MAX_ATTEMPTS: usize = 12;
-/// Queries that one exchange sends to one upstream by its own decision (retries without EDNS or
-/// over TCP not counted).
+/// Queries that one exchange sends to one upstream by its own decision; retries without EDNS or over
+/// TCP count, but are made even when these are used up.
 const MAX_TRIES: u8 = 5;
 /// How often an exchange follows its upstream from a connection that closed to a fresh one.
 const MAX_REDIALS: u8 = 2;
@@ -64,38 +64,83 @@ pub enum Cause {
     /// Nothing, in time.
     Timeout,
     /// The network said no.
-    Network(io::ErrorKind),
+    Network(Trouble),
     /// It answered with bytes that are no message.
     Malformed,
+    /// It answered something else than what was asked, or sent elsewhere.
+    Unfit,
     /// It answered with an rcode that is no answer.
     Answered(Rcode, Option<Ede>),
+}
+
+/// An error of the network or of this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trouble {
+    kind: io::ErrorKind,
+    errno: Option<i32>,
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Trouble {
+        Trouble { kind: error.kind(), errno: error.raw_os_error() }
+    }
+}
+
+impl From<io::ErrorKind> for Trouble {
+    fn from(kind: io::ErrorKind) -> Trouble {
+        Trouble { kind, errno: None }
+    }
+}
+
+impl Trouble {
+    /// Whether it is this host's and says nothing about the upstream.
+    fn is_local(self) -> bool {
+        const ERRNOS: [i32; 6] = [
+            libc::EMFILE,
+            libc::ENFILE,
+            libc::ENOBUFS,
+            libc::ENOMEM,
+            libc::EADDRNOTAVAIL,
+            libc::EAGAIN,
+        ];
+        self.errno.is_some_and(|errno| ERRNOS.contains(&errno))
+            || matches!(self.kind, io::ErrorKind::QuotaExceeded | io::ErrorKind::NotFound)
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.errno, self.kind) {
+            (Some(libc::EMFILE | libc::ENFILE), _) => f.write_str("out of file descriptors here"),
+            (_, io::ErrorKind::ConnectionReset) => f.write_str("connection closed"),
+            (_, io::ErrorKind::TimedOut) => f.write_str("connection silent"),
+            (_, io::ErrorKind::InvalidData) => f.write_str("not DNS over this connection"),
+            (_, io::ErrorKind::QuotaExceeded) => f.write_str("too much in flight here"),
+            (Some(errno), _) => write!(f, "{}", io::Error::from_raw_os_error(errno)),
+            (None, kind) => write!(f, "{kind}"),
+        }
+    }
 }
 
 impl Cause {
     /// Under which reason it is counted.
     pub fn class(&self) -> Failure {
         match self {
-            Cause::Timeout | Cause::Network(io::ErrorKind::TimedOut) => Failure::Timeout,
-            Cause::Network(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
-                Failure::Closed
-            }
-            Cause::Network(_) if self.is_local() => Failure::Local,
-            Cause::Network(_) => Failure::Unreachable,
-            Cause::Malformed | Cause::Answered(..) => Failure::Malformed,
+            Cause::Timeout => Failure::Timeout,
+            Cause::Network(trouble) if trouble.is_local() => Failure::Local,
+            Cause::Network(trouble) => match trouble.kind {
+                io::ErrorKind::TimedOut => Failure::Timeout,
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Failure::Closed,
+                io::ErrorKind::InvalidData => Failure::Malformed,
+                _ => Failure::Unreachable,
+            },
+            Cause::Malformed | Cause::Unfit | Cause::Answered(..) => Failure::Malformed,
         }
     }
 
     /// Whether it is this host's trouble and says nothing about the upstream.
     pub fn is_local(&self) -> bool {
-        matches!(
-            self,
-            Cause::Network(
-                io::ErrorKind::QuotaExceeded
-                    | io::ErrorKind::NotFound
-                    | io::ErrorKind::OutOfMemory
-                    | io::ErrorKind::Other
-            )
-        )
+        matches!(self, Cause::Network(trouble) if trouble.is_local())
     }
 }
 
@@ -103,11 +148,9 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Cause::Timeout => f.write_str("no answer"),
-            Cause::Network(io::ErrorKind::ConnectionReset) => f.write_str("connection closed"),
-            Cause::Network(io::ErrorKind::TimedOut) => f.write_str("connection silent"),
-            Cause::Network(io::ErrorKind::QuotaExceeded) => f.write_str("too much in flight"),
-            Cause::Network(kind) => write!(f, "{kind}"),
+            Cause::Network(trouble) => write!(f, "{trouble}"),
             Cause::Malformed => f.write_str("malformed answer"),
+            Cause::Unfit => f.write_str("its answer does not answer the question"),
             Cause::Answered(rcode, None) => write!(f, "answered {rcode}"),
             Cause::Answered(rcode, Some(ede)) => {
                 write!(f, "answered {rcode} (EDE {} {})", ede.code, ede.text)
@@ -212,9 +255,10 @@ impl Exchange {
         }
     }
 
-    /// Whether it failed for want of something on this host alone.
+    /// Whether it failed for want of something on this host alone: descriptors, ports, a usable
+    /// upstream.
     pub fn is_overload(&self) -> bool {
-        !self.causes.is_empty() && self.causes.iter().all(|(_, cause)| cause.is_local())
+        self.causes.iter().all(|(_, cause)| cause.is_local())
     }
 
     /// Why there is no answer, for the client: route, upstreams, causes. An upstream's own extended
