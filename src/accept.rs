@@ -135,6 +135,7 @@ struct Survey {
     end: usize,
     rcode: Rcode,
     authentic: bool,
+    authoritative: bool,
     has_opt: bool,
     ede: Option<Ede>,
 }
@@ -150,6 +151,7 @@ impl Survey {
             end: 0,
             rcode: Rcode(header.rcode()),
             authentic: header.has(flag::AD),
+            authoritative: header.has(flag::AA),
             has_opt: false,
             ede: None,
         };
@@ -239,7 +241,18 @@ impl Survey {
 
     /// Whether it answers the question at all: with records for it, or with none.
     fn is_answer(&self, question: &Question<'_>, message: &[u8]) -> bool {
-        self.chain(question, message).is_some()
+        !self.is_referral() && self.chain(question, message).is_some()
+    }
+
+    /// Whether it only says who else might know (RFC 2308, 2.2, types 1 and 3): a server that was
+    /// to answer has not, and its word is no NODATA.
+    fn is_referral(&self) -> bool {
+        let has = |rtype| self.section(1).any(|r| r.rtype == rtype);
+        self.rcode == Rcode::NOERROR
+            && !self.authoritative
+            && self.section(0).next().is_none()
+            && has(rtype::NS)
+            && !has(rtype::SOA)
     }
 
     /// Seconds that a negative answer may be kept: the lesser of the SOA's TTL and MINIMUM

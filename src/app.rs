@@ -109,6 +109,7 @@ async fn make_link(config: &Config) -> Result<Option<Link>, AppError> {
 
 async fn serve(config: &Config, options: &Options, signals: Signals) -> Result<(), AppError> {
     let shards = config.listen.shards.unwrap_or_else(sys::cpus).clamp(1, 64);
+    check_open_files(config, shards);
     let sockets = bind(config, shards)?;
     let control = config.admin.control.as_deref().map(ControlSocket::bind).transpose()?;
     let admin = bind_admin(config)?;
@@ -154,6 +155,24 @@ async fn serve(config: &Config, options: &Options, signals: Signals) -> Result<(
     stop.send_replace(true);
     while tasks.join_next().await.is_some() {}
     result
+}
+
+/// Allows as many open files as the system lets us, and says so where that is fewer than the ceilings
+/// of the configuration add up to.
+fn check_open_files(config: &Config, shards: usize) {
+    let ports = |route: &crate::config::Route| route.upstreams.len() * (route.ports + 4);
+    let upstreams: usize = config.routes.iter().map(ports).sum();
+    let wanted = config.listen.tcp.connections + shards * (upstreams + 8) + 128;
+    match sys::raise_open_files() {
+        Ok(limit) if limit < wanted as u64 => tracing::warn!(
+            limit,
+            wanted,
+            "too few open files allowed for [listen.tcp] connections and the routes' ports: raise \
+             LimitNOFILE, or lower those"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "cannot raise the limit of open files"),
+    }
 }
 
 fn join(addresses: &[SocketAddr]) -> String {
@@ -320,10 +339,11 @@ impl Threads {
         result
     }
 
-    /// TCP first, since its misses need the shards; then the shards.
+    /// Nobody takes new work from here on; TCP ends first, since its misses need the shards.
     async fn end(self, until: crate::time::Tick, mut signals: Signals) {
         let Threads { shards, tcp, inboxes, stop_tcp, ended, log, .. } = self;
         drop(ended);
+        inboxes.iter().for_each(|inbox| inbox.leave());
         stop_tcp.send_replace(true);
         let all = tokio::task::spawn_blocking(move || {
             // A thread that panicked has been reported already.

@@ -31,3 +31,17 @@ pub fn host_name() -> Option<String> {
     let end = buffer.iter().position(|&b| b == 0)?;
     String::from_utf8(buffer[..end].to_vec()).ok().filter(|name| !name.is_empty())
 }
+
+/// Raises the limit of open files to what the system allows this process, and returns it.
+///
+/// # Errors
+/// What getrlimit(2) and setrlimit(2) say.
+pub fn raise_open_files() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer leads to one rlimit, which the call fills.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) })?;
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: the pointer leads to one rlimit, which the call reads.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) })?;
+    Ok(limit.rlim_cur)
+}

@@ -201,3 +201,13 @@ fn only_answers_are_kept_in_case_tcp_fails() {
     assert_eq!(judge(asked(1), &message, CAPS), Verdict::Truncated(None));
     assert_eq!(judge(asked(1), &response(flag::TC | 2, 1, &[]), CAPS), Verdict::Truncated(None));
 }
+
+#[test]
+fn a_referral_is_no_answer() {
+    let ns = b"\xc0\x0c\0\x02\0\x01\0\0\0\x05\0\x05\x02ns\xc0\x0c";
+    let referral = judge(asked(1), &response(0, 1, &[(1, ns)]), CAPS);
+    assert_eq!(referral, Verdict::Failed(Failed { rcode: Rcode::NOERROR, ede: None }));
+    for good in [response(flag::AA, 1, &[(1, ns)]), response(0, 1, &[(1, ns), (1, SOA)])] {
+        assert_eq!(accepted(1, &good).answer.kind, Kind::Negative);
+    }
+}

@@ -1,7 +1,7 @@
 //! Work that other threads hand to a shard.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::sys::Waker;
@@ -24,6 +24,7 @@ pub struct Inbox {
     jobs: Mutex<Vec<Job>>,
     limit: usize,
     waker: Waker,
+    leaving: AtomicBool,
     /// Zero: not yet.
     stops_at: AtomicU64,
     in_flight: AtomicUsize,
@@ -39,6 +40,7 @@ impl Inbox {
             jobs: Mutex::default(),
             limit,
             waker: Waker::new()?,
+            leaving: AtomicBool::new(false),
             stops_at: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
         })
@@ -68,8 +70,20 @@ impl Inbox {
         std::mem::swap(&mut *jobs, out);
     }
 
-    /// Has the shard take no new packets, finish what is in flight until `at`, and end.
+    /// Has the shard take no new packets, but go on with what is in flight and with its jobs.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Whether the shard shall take no new packets.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
+    /// Has the shard finish what is in flight until `at`, and end.
     pub fn stop(&self, at: Tick) {
+        self.leaving.store(true, Ordering::Release);
         self.stops_at.store(at.0.max(1), Ordering::Release);
         self.waker.wake();
     }

@@ -83,23 +83,24 @@ impl Shard {
         })
     }
 
-    /// Serves until the inbox says stop; then finishes what is in flight, until the time it says.
+    /// Serves until the inbox says leave; then takes no more packets, and ends when the inbox says
+    /// stop and nothing is in flight, at the time it says at the latest.
     ///
     /// # Errors
     /// epoll_wait(2) failed: the shard cannot go on.
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::new(EVENTS);
         let mut ready: Vec<Event> = Vec::with_capacity(EVENTS);
-        let mut last_call = None;
+        let mut has_left = false;
         loop {
             let now = self.clock.now();
-            let wait = match last_call {
-                Some(end) if now >= end || self.engine.in_flight() == 0 => return Ok(()),
-                Some(end) => {
-                    Some(self.engine.wait(now).unwrap_or(end.since(now)).min(end.since(now)))
+            let mut wait = self.engine.wait(now);
+            if let Some(end) = self.inbox.stops_at().filter(|_| has_left) {
+                if now >= end || self.engine.in_flight() == 0 {
+                    return Ok(());
                 }
-                None => self.engine.wait(now),
-            };
+                wait = Some(wait.unwrap_or(end.since(now)).min(end.since(now)));
+            }
             self.epoll.wait(&mut events, wait)?;
             ready.clear();
             ready.extend(events.iter());
@@ -108,13 +109,11 @@ impl Shard {
             }
             ready.iter().for_each(|event| self.dispatch(*event));
             let now = self.clock.now();
-            self.engine.on_time(now);
+            self.engine.on_time(self.desk.routes(), now);
             self.finish_turn(now);
-            if last_call.is_none()
-                && let Some(until) = self.inbox.stops_at()
-            {
+            if !has_left && self.inbox.is_leaving() {
                 self.take_leave();
-                last_call = Some(until);
+                has_left = true;
             }
         }
     }

@@ -8,39 +8,47 @@ use std::ptr;
 
 use super::check;
 
-/// Headers, vectors and addresses of one batch. The headers point into the two other slices and
-/// into the buffers beside them, all of which live on the heap at fixed places.
+/// Headers, vectors and addresses of one batch. What the headers point at is set right before each
+/// call ([`Frames::aim`]): a pointer taken earlier would not be valid once its target was used
+/// through its owner.
 struct Frames {
     headers: Box<[libc::mmsghdr]>,
     vectors: Box<[libc::iovec]>,
     addresses: Box<[MaybeUninit<libc::sockaddr_in6>]>,
 }
 
-// SAFETY: the raw pointers inside lead only to memory that the same owner holds.
+// SAFETY: the raw pointers inside are used only in calls that set them first, to memory of the
+// owner.
 unsafe impl Send for Frames {}
 
 const ADDRESS_LEN: u32 = mem::size_of::<libc::sockaddr_in6>() as u32;
 
 impl Frames {
-    fn new(buffers: &mut [u8], count: usize, size: usize) -> Frames {
-        let mut vectors: Box<[libc::iovec]> = buffers
-            .chunks_exact_mut(size)
-            .map(|b| libc::iovec { iov_base: b.as_mut_ptr().cast(), iov_len: size })
-            .collect();
-        let mut addresses: Box<[MaybeUninit<libc::sockaddr_in6>]> =
-            (0..count).map(|_| MaybeUninit::zeroed()).collect();
-        let headers = (0..count)
-            .map(|i| {
-                // SAFETY: all-zero bytes are a valid msghdr: null pointers and zero lengths.
-                let mut header: libc::mmsghdr = unsafe { mem::zeroed() };
-                header.msg_hdr.msg_iov = &mut vectors[i];
-                header.msg_hdr.msg_iovlen = 1;
-                header.msg_hdr.msg_name = addresses[i].as_mut_ptr().cast();
-                header.msg_hdr.msg_namelen = ADDRESS_LEN;
-                header
-            })
-            .collect();
-        Frames { headers, vectors, addresses }
+    fn new(count: usize, size: usize) -> Frames {
+        // SAFETY: all-zero bytes are a valid msghdr: null pointers and zero lengths.
+        let header: libc::mmsghdr = unsafe { mem::zeroed() };
+        let vector = libc::iovec { iov_base: ptr::null_mut(), iov_len: size };
+        Frames {
+            headers: vec![header; count].into(),
+            vectors: vec![vector; count].into(),
+            addresses: (0..count).map(|_| MaybeUninit::zeroed()).collect(),
+        }
+    }
+
+    /// Points the headers in `range` at their vectors, addresses and `size` bytes of `buffers` each;
+    /// the lengths stay. `buffers` has `size` bytes for every header.
+    #[inline]
+    fn aim(&mut self, buffers: &mut [u8], size: usize, range: std::ops::Range<usize>) {
+        let buffers = buffers.chunks_exact_mut(size);
+        let parts = self.headers.iter_mut().zip(&mut self.vectors).zip(&mut self.addresses);
+        for (((header, vector), address), buffer) in
+            parts.zip(buffers).skip(range.start).take(range.len())
+        {
+            vector.iov_base = buffer.as_mut_ptr().cast();
+            header.msg_hdr.msg_iov = vector;
+            header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_name = address.as_mut_ptr().cast();
+        }
     }
 
     fn address(&self, i: usize) -> Option<SocketAddr> {
@@ -105,8 +113,8 @@ pub struct RecvBatch {
 impl RecvBatch {
     /// Room for `count` datagrams of up to `size` bytes. Memory is touched as datagrams need it.
     pub fn new(count: usize, size: usize) -> RecvBatch {
-        let mut buffers = vec![0u8; count * size].into_boxed_slice();
-        RecvBatch { frames: Frames::new(&mut buffers, count, size), buffers, size }
+        let buffers = vec![0u8; count * size].into_boxed_slice();
+        RecvBatch { frames: Frames::new(count, size), buffers, size }
     }
 
     /// Takes what waits in the socket, at most the batch, without blocking; returns how many
@@ -137,8 +145,9 @@ impl RecvBatch {
             header.msg_hdr.msg_namelen = ADDRESS_LEN;
         }
         let room = self.frames.headers.len() as u32;
-        // SAFETY: the headers describe buffers, vectors and addresses that `self` owns, at the
-        // places where they were made; nothing else refers to them while `self` is borrowed here.
+        self.frames.aim(&mut self.buffers, self.size, 0..room as usize);
+        // SAFETY: the headers have just been pointed at buffers, vectors and addresses that `self`
+        // owns; nothing else refers to them until the call is over.
         let count = check(unsafe {
             libc::recvmmsg(
                 socket.as_fd().as_raw_fd(),
@@ -188,8 +197,8 @@ pub struct SendBatch {
 impl SendBatch {
     /// Room for `count` datagrams of up to `size` bytes.
     pub fn new(count: usize, size: usize) -> SendBatch {
-        let mut buffers = vec![0u8; count * size].into_boxed_slice();
-        SendBatch { frames: Frames::new(&mut buffers, count, size), buffers, size, queued: 0 }
+        let buffers = vec![0u8; count * size].into_boxed_slice();
+        SendBatch { frames: Frames::new(count, size), buffers, size, queued: 0 }
     }
 
     /// Whether it must be flushed before the next datagram.
@@ -223,9 +232,10 @@ impl SendBatch {
     pub fn flush(&mut self, socket: impl AsFd) -> usize {
         let fd = socket.as_fd().as_raw_fd();
         let (mut at, mut refused, mut waited) = (0, 0, false);
+        self.frames.aim(&mut self.buffers, self.size, 0..self.queued);
         while at < self.queued {
-            // SAFETY: the headers from `at` to `queued` describe buffers, vectors and addresses
-            // that `self` owns; the kernel only reads them.
+            // SAFETY: the headers from `at` to `queued` have just been pointed at buffers, vectors
+            // and addresses that `self` owns; the kernel only reads them.
             let sent = check(unsafe {
                 libc::sendmmsg(
                     fd,

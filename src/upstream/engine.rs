@@ -109,6 +109,8 @@ pub struct Engine {
     sockets: Slots<Socket>,
     connections: Slots<Connection>,
     dirty: Vec<Ticket>,
+    /// Sockets on which a send brought the error of an earlier one.
+    broken: Vec<(Ticket, Trouble)>,
     lanes: HashMap<u32, Lane, foldhash::fast::RandomState>,
     wheel: Wheel<Ticket>,
     due: Vec<Ticket>,
@@ -134,6 +136,8 @@ const ROUNDS: usize = 8;
 const SWEEP: Duration = Duration::from_secs(5);
 /// First wait for a server that has never answered.
 const FIRST_WAIT: Duration = Duration::from_millis(800);
+/// Longest wait for a whole answer where a part of it is in hand.
+const WAIT_FOR_WHOLE: Duration = Duration::from_secs(1);
 /// Least wait before a query over UDP is sent again.
 const LEAST_WAIT: Duration = Duration::from_millis(250);
 
@@ -148,6 +152,7 @@ impl Engine {
             sockets: Slots::new(),
             connections: Slots::new(),
             dirty: Vec::new(),
+            broken: Vec::new(),
             lanes: HashMap::default(),
             wheel: Wheel::new(now),
             due: Vec::new(),
@@ -199,7 +204,8 @@ impl Engine {
                 return self.give_up(ticket, now);
             }
             let Some(place) = exchange.next_place() else {
-                if !exchange.is_open() {
+                // With a part of the answer in hand nobody is made to wait for the whole.
+                if !exchange.is_open() || exchange.fallback.is_some() {
                     return self.give_up(ticket, now);
                 }
                 let deadline = exchange.deadline;
@@ -247,7 +253,11 @@ impl Engine {
             Ok(via) => {
                 let Some(exchange) = self.exchanges.get_mut(ticket) else { return true };
                 exchange.attempts.push(Attempt { place, via, edns, sent: now, open: true });
-                let wait = patience(&exchange.route, &upstream, transport, exchange.tries(place));
+                let mut wait =
+                    patience(&exchange.route, &upstream, transport, exchange.tries(place));
+                if exchange.fallback.is_some() {
+                    wait = wait.min(WAIT_FOR_WHOLE);
+                }
                 let due = (now + wait).min(exchange.deadline);
                 self.arm(ticket, due);
                 true
@@ -294,7 +304,16 @@ impl Engine {
         let Some(socket) = self.sockets.get_mut(ticket) else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        match socket.send(query, pending, &mut self.rng)? {
+        let sent = match socket.send(query, pending, &mut self.rng) {
+            // The error is that of a datagram before this one, which has not gone: those that are
+            // pending here hear of it at the end of the turn, and this one is sent again.
+            Err(error) => {
+                self.broken.push((ticket, error.into()));
+                socket.send(query, pending, &mut self.rng)?
+            }
+            sent => sent?,
+        };
+        match sent {
             Some(id) => Ok(Via::Udp { socket: ticket, id }),
             None => Err(io::ErrorKind::QuotaExceeded.into()),
         }
@@ -350,10 +369,14 @@ impl Engine {
         Ok(Via::Tcp { connection: ticket, id })
     }
 
-    /// Writes what was queued on connections since the last call. To be called once a turn.
+    /// Writes what was queued on connections since the last call, and tells those concerned what
+    /// sends brought to light. To be called once a turn.
     pub fn flush(&mut self, now: Tick) {
-        // A connection that fails here may put its queries on another, which is flushed too; each
+        // What fails here may go on by another socket or connection, which is looked at too; each
         // exchange has a limited number of tries, so this ends.
+        while let Some((ticket, trouble)) = self.broken.pop() {
+            self.fail_socket(ticket, trouble, now);
+        }
         while let Some(ticket) = self.dirty.pop() {
             let Some(connection) = self.connections.get_mut(ticket) else { continue };
             connection.dirty = false;
@@ -608,10 +631,8 @@ impl Engine {
     /// A pending query came to nothing: on to the next upstream.
     fn fail_attempt(&mut self, pending: Pending, cause: Cause, now: Tick) {
         let Some(exchange) = self.exchanges.get(pending.exchange) else { return };
-        let Some(place) = exchange.attempts.get(usize::from(pending.attempt)).map(|a| a.place)
-        else {
-            return;
-        };
+        let attempt = exchange.attempts.get(usize::from(pending.attempt)).filter(|a| a.open);
+        let Some(place) = attempt.map(|a| a.place) else { return };
         self.end_attempt(pending);
         self.note_failure(pending.exchange, place, cause, now);
         self.advance(pending.exchange, now);
@@ -665,8 +686,9 @@ impl Engine {
         }
     }
 
-    /// Does what is due at `now`.
-    pub fn on_time(&mut self, now: Tick) {
+    /// Does what is due at `now`. `routes` are those in force: what leads to none of them is closed
+    /// now and then.
+    pub fn on_time(&mut self, routes: &Routes, now: Tick) {
         let mut due = std::mem::take(&mut self.due);
         self.wheel.due(now, &mut due);
         for ticket in due.drain(..) {
@@ -676,6 +698,7 @@ impl Engine {
         if now >= self.next_sweep {
             self.next_sweep = now + SWEEP;
             self.sweep(now);
+            self.retain(routes);
         }
     }
 
@@ -719,7 +742,7 @@ impl Engine {
         }
     }
 
-    /// Closes idle connections, and sockets and connections of upstreams that nobody asks.
+    /// Closes idle connections.
     fn sweep(&mut self, now: Tick) {
         let idle: Vec<Ticket> = self
             .connections

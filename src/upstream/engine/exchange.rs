@@ -216,12 +216,14 @@ impl Exchange {
         self.attempts.iter().any(|a| a.open)
     }
 
-    /// The upstream to be asked next: the first in order among those asked least.
+    /// The upstream to be asked next: the first in order among those asked least. With a part of an
+    /// answer in hand, only one that was not asked yet.
     pub fn next_place(&self) -> Option<u8> {
         if self.attempts.len() >= MAX_ATTEMPTS {
             return None;
         }
-        let alive = |p: &u8| self.buried >> p & 1 == 0 && self.tried[usize::from(*p)] < MAX_TRIES;
+        let most = if self.fallback.is_some() { 1 } else { MAX_TRIES };
+        let alive = |p: &u8| self.buried >> p & 1 == 0 && self.tried[usize::from(*p)] < most;
         self.order.iter().filter(alive).min_by_key(|p| self.tried[usize::from(*p)])
     }
 
