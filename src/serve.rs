@@ -182,8 +182,9 @@ pub enum ReplyTo {
 /// Takes the answer to one question asked over a stream. Dropped without one, the question stays
 /// unanswered.
 pub trait StreamSink: Send {
-    /// Hands over the message, without its length prefix. Never waits.
-    fn send(self: Box<Self>, message: &[u8]);
+    /// Hands over the message, without its length prefix. Never waits. False if it had to be dropped
+    /// because too much waits to be sent.
+    fn send(self: Box<Self>, message: &[u8]) -> bool;
 }
 
 /// What must be kept of a question until its answer comes.
@@ -281,6 +282,16 @@ impl Desk {
             self.routes = Rc::new(RouteView(Arc::clone(&routes)));
         }
         changed
+    }
+
+    /// Whether this client may ask.
+    pub fn admits(&self, client: IpAddr) -> bool {
+        self.acls.allow.contains(client)
+    }
+
+    /// Whether clients that may not ask get no answer at all.
+    pub fn is_silent_to_strangers(&self) -> bool {
+        self.server.refuse == Refuse::Drop
     }
 
     /// The upstreams as this thread knows them.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
 
 use crate::admin::control::StatusSource;
 use crate::admin::http::Ready;
@@ -160,8 +161,14 @@ impl Ready for Picture {
     async fn check(&self) -> Result<(), Vec<String>> {
         let mut reasons = Vec::new();
         for &addr in &self.config.listen.addresses {
-            if let Err(reason) = ask_self(addr).await {
-                reasons.push(format!("{addr}/udp: {reason}"));
+            let (udp, tcp) = tokio::join!(
+                within(SELF_QUERY, ask_self_udp(addr)),
+                within(SELF_QUERY, ask_self_tcp(addr))
+            );
+            for (answered, proto) in [(udp, "udp"), (tcp, "tcp")] {
+                if let Err(reason) = answered {
+                    reasons.push(format!("{addr}/{proto}: {reason}"));
+                }
             }
         }
         if reasons.is_empty() { Ok(()) } else { Err(reasons) }
@@ -171,29 +178,45 @@ impl Ready for Picture {
 /// Below the time that the endpoint gives a check.
 const SELF_QUERY: Duration = Duration::from_millis(700);
 
-async fn ask_self(addr: SocketAddr) -> Result<(), String> {
-    let ask = async {
-        let any: SocketAddr = match addr {
-            SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
-            SocketAddr::V6(_) => ([0u16; 8], 0).into(),
-        };
-        let socket = UdpSocket::bind(any).await?;
-        socket.connect(addr).await?;
-        let id: [u8; 2] = rand::random();
-        // id.server CH TXT, RD.
-        let question = b"\x01\0\0\x01\0\0\0\0\0\0\x02id\x06server\0\0\x10\0\x03";
-        socket.send(&[&id, &question[..]].concat()).await?;
-        let mut answer = [0u8; 512];
-        loop {
-            let len = socket.recv(&mut answer).await?;
-            if len >= 12 && answer[..2] == id {
-                return Ok::<(), std::io::Error>(());
-            }
-        }
-    };
-    match tokio::time::timeout(SELF_QUERY, ask).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
+async fn within(
+    limit: Duration,
+    ask: impl Future<Output = std::io::Result<()>>,
+) -> Result<(), String> {
+    match tokio::time::timeout(limit, ask).await {
+        Ok(result) => result.map_err(|error| error.to_string()),
         Err(_) => Err("a self-query got no answer".to_owned()),
     }
+}
+
+/// id.server CH TXT with RD, under a random id.
+fn self_query() -> ([u8; 2], Vec<u8>) {
+    let id: [u8; 2] = rand::random();
+    let question = b"\x01\0\0\x01\0\0\0\0\0\0\x02id\x06server\0\0\x10\0\x03";
+    (id, [&id, &question[..]].concat())
+}
+
+async fn ask_self_udp(addr: SocketAddr) -> std::io::Result<()> {
+    let any: SocketAddr = match addr {
+        SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
+        SocketAddr::V6(_) => ([0u16; 8], 0).into(),
+    };
+    let socket = UdpSocket::bind(any).await?;
+    socket.connect(addr).await?;
+    let (id, query) = self_query();
+    socket.send(&query).await?;
+    let mut answer = [0u8; 512];
+    loop {
+        let len = socket.recv(&mut answer).await?;
+        if len >= 12 && answer[..2] == id {
+            return Ok(());
+        }
+    }
+}
+
+async fn ask_self_tcp(addr: SocketAddr) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(addr).await?;
+    let (_, query) = self_query();
+    stream.write_all(&(query.len() as u16).to_be_bytes()).await?;
+    stream.write_all(&query).await?;
+    stream.read_exact(&mut [0u8; 14]).await.map(drop)
 }

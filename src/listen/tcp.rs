@@ -2,9 +2,10 @@
 //!
 //! All connections live on one thread with a runtime of its own. A hit is answered there; a miss is
 //! handed to a shard, whose answer comes back through the connection's channel. A connection has a
-//! fixed number of permits, one per question in flight; without a free one it is not read.
+//! fixed number of permits, one per question in flight; without a free one it is not read, nor while
+//! it has more answers waiting than its client takes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +17,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -24,7 +25,17 @@ use super::inbox::{Inbox, Job};
 use crate::config::Tcp;
 use crate::serve::{Client, Desk, Joined, ReplyTo, Step, StreamSink};
 use crate::telemetry::labels::{DropReason, Proto, ShedReason};
+use crate::telemetry::logs::Every;
 use crate::wire::MAX_MESSAGE;
+
+/// Bytes of answers that may wait for one client before its connection is not read any more.
+const UNSENT: usize = 256 * 1024;
+/// Bytes of answers that may wait for all clients together; beyond it answers are dropped.
+const ALL_UNSENT: usize = 64 << 20;
+/// Connections of clients that may not ask, all together: enough to tell them so.
+const STRANGERS: usize = 16;
+/// How long such a client may take to ask.
+const STRANGER_IDLE: Duration = Duration::from_secs(1);
 
 /// What all connections share; one thread's.
 struct Shared {
@@ -33,6 +44,8 @@ struct Shared {
     limits: Tcp,
     clients: RefCell<HashMap<IpAddr, usize>>,
     open: Arc<AtomicUsize>,
+    strangers: Cell<usize>,
+    unsent: Arc<AtomicUsize>,
     stop: watch::Receiver<bool>,
 }
 
@@ -65,6 +78,8 @@ pub async fn serve(listeners: Vec<std::net::TcpListener>, setup: Setup) -> io::R
         limits: setup.limits,
         clients: RefCell::default(),
         open: setup.open,
+        strangers: Cell::new(0),
+        unsent: Arc::default(),
         stop: setup.stop,
     });
     let connections: Rc<RefCell<JoinSet<()>>> = Rc::default();
@@ -84,6 +99,7 @@ pub async fn serve(listeners: Vec<std::net::TcpListener>, setup: Setup) -> io::R
 }
 
 async fn accept(listener: TcpListener, shared: Rc<Shared>, connections: Rc<RefCell<JoinSet<()>>>) {
+    let mut warnings = Every::new(Duration::from_secs(10));
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -95,7 +111,9 @@ async fn accept(listener: TcpListener, shared: Rc<Shared>, connections: Rc<RefCe
             }
             // Out of descriptors or memory: to try again at once would only burn the CPU.
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a TCP connection");
+                if let Some(held_back) = warnings.allow(std::time::Instant::now()) {
+                    tracing::warn!(%error, held_back, "cannot accept a TCP connection");
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
@@ -106,30 +124,55 @@ async fn accept(listener: TcpListener, shared: Rc<Shared>, connections: Rc<RefCe
 struct Place {
     shared: Rc<Shared>,
     client: IpAddr,
+    stranger: bool,
 }
 
 impl Place {
     fn take(shared: &Rc<Shared>, peer: SocketAddr) -> Option<Place> {
         let client = peer.ip().to_canonical();
-        if shared.open.load(Ordering::Relaxed) >= shared.limits.connections {
-            shared.desk.borrow().0.stats.shed(ShedReason::TcpConnections);
+        let mut guard = shared.desk.borrow_mut();
+        let desk = &mut guard.0;
+        desk.refresh();
+        // Clients that may not ask have few places of their own, so that they cannot take those of
+        // clients that may.
+        let stranger = !desk.admits(client);
+        if stranger && (desk.is_silent_to_strangers() || shared.strangers.get() >= STRANGERS) {
+            desk.stats.dropped(DropReason::Denied);
+            return None;
+        }
+        if !stranger && shared.open.load(Ordering::Relaxed) >= shared.limits.connections {
+            desk.stats.shed(ShedReason::TcpConnections);
             return None;
         }
         let mut clients = shared.clients.borrow_mut();
         let count = clients.entry(client).or_default();
         if *count >= shared.limits.per_client {
-            shared.desk.borrow().0.stats.shed(ShedReason::TcpPerClient);
+            desk.stats.shed(ShedReason::TcpPerClient);
             return None;
         }
         *count += 1;
-        shared.open.fetch_add(1, Ordering::Relaxed);
-        Some(Place { shared: Rc::clone(shared), client })
+        if stranger {
+            shared.strangers.set(shared.strangers.get() + 1);
+        } else {
+            shared.open.fetch_add(1, Ordering::Relaxed);
+        }
+        Some(Place { shared: Rc::clone(shared), client, stranger })
+    }
+
+    /// How long it may be idle.
+    fn idle(&self) -> Duration {
+        let idle = self.shared.limits.idle;
+        if self.stranger { idle.min(STRANGER_IDLE) } else { idle }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.shared.open.fetch_sub(1, Ordering::Relaxed);
+        if self.stranger {
+            self.shared.strangers.set(self.shared.strangers.get() - 1);
+        } else {
+            self.shared.open.fetch_sub(1, Ordering::Relaxed);
+        }
         let mut clients = self.shared.clients.borrow_mut();
         if let Some(count) = clients.get_mut(&self.client) {
             *count -= 1;
@@ -140,29 +183,76 @@ impl Drop for Place {
     }
 }
 
-/// A message with its length in front, and the permit of its question.
+/// What waits to be written to one client.
+#[derive(Clone)]
+struct Unsent(Arc<UnsentBytes>);
+
+struct UnsentBytes {
+    own: AtomicUsize,
+    all: Arc<AtomicUsize>,
+    less: Notify,
+}
+
+impl Unsent {
+    fn new(all: &Arc<AtomicUsize>) -> Unsent {
+        let all = Arc::clone(all);
+        Unsent(Arc::new(UnsentBytes { own: AtomicUsize::new(0), all, less: Notify::new() }))
+    }
+
+    /// Waits until the client has taken enough to be read again. Cancel safe.
+    async fn room(&self) {
+        while self.0.own.load(Ordering::Acquire) > UNSENT {
+            self.0.less.notified().await;
+        }
+    }
+
+    /// A message with its length in front, counted until it is written; `None` if there is too much
+    /// of them all.
+    fn frame(&self, message: &[u8], permit: OwnedSemaphorePermit) -> Option<Outgoing> {
+        let len = 2 + message.len();
+        if self.0.all.fetch_add(len, Ordering::AcqRel) + len > ALL_UNSENT {
+            self.0.all.fetch_sub(len, Ordering::AcqRel);
+            return None;
+        }
+        self.0.own.fetch_add(len, Ordering::AcqRel);
+        let mut frame = Vec::with_capacity(len);
+        frame.extend((message.len() as u16).to_be_bytes());
+        frame.extend_from_slice(message);
+        Some(Outgoing { frame, unsent: self.clone(), _permit: permit })
+    }
+}
+
+/// A framed message, counted, with the permit of its question.
 struct Outgoing {
     frame: Vec<u8>,
+    unsent: Unsent,
     _permit: OwnedSemaphorePermit,
 }
 
-fn frame(message: &[u8]) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(2 + message.len());
-    frame.extend((message.len() as u16).to_be_bytes());
-    frame.extend_from_slice(message);
-    frame
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        let Unsent(bytes) = &self.unsent;
+        bytes.all.fetch_sub(self.frame.len(), Ordering::AcqRel);
+        bytes.own.fetch_sub(self.frame.len(), Ordering::AcqRel);
+        // The reader may be about to wait: a permit is kept for it.
+        bytes.less.notify_one();
+    }
 }
 
 /// The way back to a connection for one answer.
 struct Sink {
     answers: mpsc::Sender<Outgoing>,
+    unsent: Unsent,
     permit: OwnedSemaphorePermit,
 }
 
 impl StreamSink for Sink {
-    fn send(self: Box<Self>, message: &[u8]) {
+    fn send(self: Box<Self>, message: &[u8]) -> bool {
+        let Sink { answers, unsent, permit } = *self;
+        let Some(outgoing) = unsent.frame(message, permit) else { return false };
         // The channel has room for every permit; it is only ever closed, when the client has gone.
-        let _ = self.answers.try_send(Outgoing { frame: frame(message), _permit: self.permit });
+        let _ = answers.try_send(outgoing);
+        true
     }
 }
 
@@ -174,8 +264,17 @@ enum End {
     Aborted,
 }
 
+/// The reading side of a connection.
+struct Reading {
+    peer: SocketAddr,
+    idle: Duration,
+    pipeline: Arc<Semaphore>,
+    answers: mpsc::Sender<Outgoing>,
+    unsent: Unsent,
+}
+
 impl Shared {
-    async fn serve(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, _place: Place) {
+    async fn serve(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, place: Place) {
         // Small answers must not wait for each other's acknowledgements.
         let _ = stream.set_nodelay(true);
         let (read, write) = stream.into_split();
@@ -183,7 +282,9 @@ impl Shared {
         let (answers, queue) = mpsc::channel(permits);
         let writing = tokio::task::spawn_local(write_all(write, queue, self.limits.write));
         let pipeline = Arc::new(Semaphore::new(permits));
-        if let End::Aborted = self.read_all(read, peer, &pipeline, answers).await {
+        let unsent = Unsent::new(&self.unsent);
+        let client = Reading { peer, idle: place.idle(), pipeline, answers, unsent };
+        if let End::Aborted = self.read_all(read, client).await {
             self.desk.borrow().0.stats.dropped(DropReason::Aborted);
         }
         // All senders go with their questions; then the writer ends.
@@ -192,27 +293,32 @@ impl Shared {
         }
     }
 
-    async fn read_all(
-        &self,
-        read: OwnedReadHalf,
-        peer: SocketAddr,
-        pipeline: &Arc<Semaphore>,
-        answers: mpsc::Sender<Outgoing>,
-    ) -> End {
+    async fn read_all(&self, read: OwnedReadHalf, client: Reading) -> End {
         let mut stop = self.stop.clone();
         let mut read = BufReader::with_capacity(2048, read);
         let mut message = Vec::new();
         loop {
-            let Ok(permit) = Arc::clone(pipeline).acquire_owned().await else { return End::Done };
-            let end = tokio::select! {
-                end = self.read_message(&mut read, &mut message, pipeline) => end,
-                _ = stop.wait_for(|&stop| stop) => Some(End::Done),
-                () = answers.closed() => Some(End::Done),
+            let next = async {
+                let permit = Arc::clone(&client.pipeline).acquire_owned().await.ok();
+                client.unsent.room().await;
+                match permit {
+                    Some(permit) => match self.read_message(&mut read, &mut message, &client).await
+                    {
+                        None => Ok(permit),
+                        Some(end) => Err(end),
+                    },
+                    None => Err(End::Done),
+                }
             };
-            if let Some(end) = end {
-                return end;
+            let permit = tokio::select! {
+                next = next => next,
+                _ = stop.wait_for(|&stop| stop) => Err(End::Done),
+                () = client.answers.closed() => Err(End::Done),
+            };
+            match permit {
+                Ok(permit) => self.answer(&message, &client, permit),
+                Err(end) => return end,
             }
-            self.answer(&message, peer, permit, &answers);
         }
     }
 
@@ -221,16 +327,16 @@ impl Shared {
         &self,
         read: &mut BufReader<OwnedReadHalf>,
         message: &mut Vec<u8>,
-        pipeline: &Semaphore,
+        client: &Reading,
     ) -> Option<End> {
         let mut first = [0u8; 1];
         loop {
-            match timeout(self.limits.idle, read.read(&mut first)).await {
+            match timeout(client.idle, read.read(&mut first)).await {
                 Ok(Ok(0)) => return Some(End::Done),
                 Ok(Ok(_)) => break,
                 Ok(Err(_)) => return Some(End::Aborted),
                 // It waits for answers: that is not idle. One permit is the reader's own.
-                Err(_) if pipeline.available_permits() + 1 < self.limits.pipeline => {}
+                Err(_) if client.pipeline.available_permits() + 1 < self.limits.pipeline => {}
                 Err(_) => return Some(End::Done),
             }
         }
@@ -246,27 +352,25 @@ impl Shared {
         }
     }
 
-    fn answer(
-        &self,
-        message: &[u8],
-        peer: SocketAddr,
-        permit: OwnedSemaphorePermit,
-        answers: &mpsc::Sender<Outgoing>,
-    ) {
+    fn answer(&self, message: &[u8], from: &Reading, permit: OwnedSemaphorePermit) {
         let mut guard = self.desk.borrow_mut();
         let (desk, out) = &mut *guard;
         desk.refresh();
         let now = desk.server.clock.now();
-        let client = Client { addr: peer, proto: Proto::Tcp };
+        let client = Client { addr: from.peer, proto: Proto::Tcp };
         match desk.ask(message, client, now, out) {
             Step::Reply(len) => {
                 desk.end_batch(now, desk.server.clock.now());
-                let outgoing = Outgoing { frame: frame(&out[..len]), _permit: permit };
-                let _ = answers.try_send(outgoing);
+                match from.unsent.frame(&out[..len], permit) {
+                    // The channel has room for every permit.
+                    Some(outgoing) => drop(from.answers.try_send(outgoing)),
+                    None => desk.stats.shed(ShedReason::TcpUnsent),
+                }
             }
             Step::Silent => {}
             Step::Miss(miss) => {
-                let sink = Sink { answers: answers.clone(), permit };
+                let (answers, unsent) = (from.answers.clone(), from.unsent.clone());
+                let sink = Sink { answers, unsent, permit };
                 let joined = desk.join(*miss, ReplyTo::Stream(Box::new(sink)));
                 if let Joined::Start { key, route } = joined {
                     self.hand_over(desk, key, route);
@@ -294,17 +398,25 @@ async fn write_all(
 ) -> bool {
     /// Bytes gathered before they are written.
     const GATHER: usize = 16 * 1024;
+    let mut taken = Vec::new();
+    let mut bytes = Vec::new();
     while let Some(first) = queue.recv().await {
-        let mut bytes = first.frame;
+        bytes.extend_from_slice(&first.frame);
+        taken.push(first);
         while bytes.len() < GATHER {
             let Ok(next) = queue.try_recv() else { break };
             bytes.extend_from_slice(&next.frame);
+            taken.push(next);
         }
         match timeout(limit, write.write_all(&bytes)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return true,
             Err(_) => return false,
         }
+        // Only what is written gives its permit and its bytes back.
+        taken.clear();
+        bytes.clear();
+        bytes.shrink_to(2 * GATHER);
     }
     // Without this a client would see a reset if it had sent more than was read.
     let _ = write.shutdown().await;

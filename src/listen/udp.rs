@@ -236,8 +236,10 @@ impl Shard {
                 ReplyTo::Stream(_) => {
                     self.message.resize(MAX_MESSAGE, 0);
                     let len = self.desk.render(&settled, &waiter, now, &mut self.message);
-                    if let ReplyTo::Stream(sink) = waiter.into_reply() {
-                        sink.send(&self.message[..len]);
+                    if let ReplyTo::Stream(sink) = waiter.into_reply()
+                        && !sink.send(&self.message[..len])
+                    {
+                        self.desk.stats.shed(ShedReason::TcpUnsent);
                     }
                 }
             }

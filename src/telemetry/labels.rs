@@ -164,6 +164,8 @@ labels! {
         TcpConnections = "tcp_connections",
         /// `[listen.tcp] per_client`.
         TcpPerClient = "tcp_per_client",
+        /// Answers waiting for TCP clients that do not take them.
+        TcpUnsent = "tcp_unsent",
         /// An upstream's own ceiling: sockets or ids all in use.
         Upstream = "upstream",
         /// Connections of the admin endpoints.

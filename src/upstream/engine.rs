@@ -232,6 +232,7 @@ impl Engine {
         if number >= MAX_ATTEMPTS {
             return false;
         }
+        let hedge = exchange.is_open();
         let upstream = Arc::clone(&exchange.route.upstreams[usize::from(place)]);
         let ports = exchange.route.ports;
         let lane = self.lanes.entry(upstream.id).or_insert_with(|| Lane::new(&upstream, ports));
@@ -247,7 +248,7 @@ impl Engine {
             Transport::Tcp => self.send_tcp(&upstream, query, pending, now),
         };
         if let Some(lane) = self.lanes.get(&upstream.id) {
-            lane.began();
+            lane.began(hedge);
         }
         match sent {
             Ok(via) => {

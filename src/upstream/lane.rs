@@ -53,9 +53,12 @@ impl Lane {
         may
     }
 
-    /// A try began.
-    pub fn began(&self) {
+    /// A try began; `hedge`: while another of its exchange was still open.
+    pub fn began(&self, hedge: bool) {
         self.stats.counts.request();
+        if hedge {
+            self.stats.counts.hedged();
+        }
         // One writer: a plain store is enough, and a reader sees the number whole.
         let count = self.stats.in_flight.load(Ordering::Relaxed);
         self.stats.in_flight.store(count + 1, Ordering::Relaxed);

@@ -62,13 +62,13 @@ families! {
         ["route", "upstream", "transport", "reason"]
         "Exchanges with an upstream that failed.";
     UPSTREAM_HEALTHY GAUGE "horizond_upstream_healthy" ["route", "upstream", "transport"]
-        "1 if the upstream is asked when it is its turn, 0 if it is passed over.";
+        "1 if the upstream answers, 0 after three failures in a row: then others are asked first.";
     UPSTREAM_IN_FLIGHT GAUGE "horizond_upstream_in_flight" ["route", "upstream", "transport"]
         "Queries that the upstream has not answered yet.";
     UPSTREAM_HEDGED COUNTER "horizond_upstream_hedged_total" ["route", "upstream", "transport"]
         "Queries sent to an upstream because another one was slow.";
     UPSTREAM_CONNECTIONS GAUGE "horizond_upstream_connections" ["route", "upstream", "transport"]
-        "Open sockets and connections to an upstream.";
+        "Open TCP connections to an upstream.";
     IN_FLIGHT GAUGE "horizond_in_flight" []
         "Exchanges in flight.";
     WAITING GAUGE "horizond_waiting" []
