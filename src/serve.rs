@@ -10,135 +10,30 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
-
-use crate::admit::AddressSet;
 use crate::answer::{self, Answer, Question};
-use crate::cache::{Cache, Entry, Freshness, Front, Key};
-use crate::coalesce::{Flights, Join};
-use crate::config::{Config, Refuse, SingleLabel, Source as ClientSource};
+use crate::cache::{Entry, Freshness, Front, Key};
+use crate::coalesce::Join;
+use crate::config::Refuse;
 use crate::local;
 use crate::respond::{self, Ask, AskEdns, Ttl};
-use crate::route::{Match, RouteTable};
+use crate::route::Match;
 use crate::telemetry::labels::{DropReason, Family, Kind, Proto, ShedReason, Source};
 use crate::telemetry::querylog::{QueryLog, Record};
 use crate::telemetry::stats::{NO_ROUTE, Stats};
-use crate::time::{Clock, Tick};
+use crate::time::Tick;
 use crate::upstream::{RouteRef, RouteView, Routes};
 use crate::wire::edns::{Ede, ede};
 use crate::wire::header::{Rcode, flag};
-use crate::wire::query::{Fault, Query};
+use crate::wire::query::Query;
 use crate::wire::{CLASS_IN, rtype};
 
 mod chaos;
+mod refuse;
+mod server;
 mod settle;
 
+pub use server::{Acls, RoutePolicy, Server};
 pub use settle::Settled;
-
-/// What all threads share.
-pub struct Server {
-    /// Answers.
-    pub cache: Cache,
-    /// Questions in flight and who waits for them.
-    pub flights: Flights<Waiter>,
-    /// Which route owns which name.
-    pub table: RouteTable,
-    /// What the configuration says of each route.
-    pub policies: Box<[RoutePolicy]>,
-    /// The routes' upstreams, replaced when a resolver file changes.
-    pub routes: ArcSwap<Routes>,
-    /// Who may ask, replaced when the host's addresses change.
-    pub acls: ArcSwap<Acls>,
-    /// Name of this node, for `id.server` and NSID; 1 to 255 bytes.
-    pub node: Box<str>,
-    /// The clock of all ticks.
-    pub clock: Clock,
-    /// Entries of each thread's table in front of the cache.
-    front: usize,
-    single_label: SingleLabel,
-    refuse: Refuse,
-    admit: (Vec<ClientSource>, Vec<ClientSource>),
-}
-
-/// A route's part of the configuration that answers depend on.
-#[derive(Debug, Clone)]
-pub struct RoutePolicy {
-    /// Its name.
-    pub name: Box<str>,
-    /// Whether its names must not reach other routes' upstreams.
-    pub private: bool,
-    /// Whether failures are answered NXDOMAIN.
-    pub servfail_as_nxdomain: bool,
-    /// How long past their expiry positive answers may serve.
-    pub stale: Duration,
-    /// Its suffixes and reverse prefixes, for people.
-    pub owns: Box<str>,
-}
-
-/// The lists of clients.
-#[derive(Debug, Default)]
-pub struct Acls {
-    /// Who may ask.
-    pub allow: AddressSet,
-    /// Who may ask about others and the node.
-    pub debug: AddressSet,
-    /// The host's own addresses that "node" stood for.
-    pub own: Vec<IpAddr>,
-}
-
-impl Server {
-    /// From a validated configuration, the routes' upstreams and the host's addresses. All ticks
-    /// are `clock`'s.
-    pub fn new(
-        config: &Config,
-        node: String,
-        routes: Routes,
-        own: Vec<IpAddr>,
-        clock: Clock,
-    ) -> Server {
-        let policies: Box<[RoutePolicy]> = config
-            .routes
-            .iter()
-            .map(|route| RoutePolicy {
-                name: route.name.as_str().into(),
-                private: route.private,
-                servfail_as_nxdomain: route.servfail_as_nxdomain,
-                stale: route.stale,
-                owns: chaos::owns(route).into(),
-            })
-            .collect();
-        // What the threads' tables can hold comes out of the budget, a quarter of it at the most.
-        let threads = config.listen.shards.unwrap_or_else(crate::sys::cpus) + 1;
-        let front = Front::fitting(config.cache.front, config.cache.memory / 4, threads);
-        let in_front = (Front::most_bytes(front) * threads) as u64;
-        let server = Server {
-            front,
-            cache: Cache::new(config.cache.memory - in_front, policies.len()),
-            flights: Flights::new(config.listen.waiting, policies.len()),
-            table: RouteTable::new(config),
-            policies,
-            routes: ArcSwap::from_pointee(routes),
-            acls: ArcSwap::default(),
-            node: node.into(),
-            clock,
-            single_label: config.local.single_label,
-            refuse: config.admit.refuse,
-            admit: (config.admit.allow.clone(), config.admit.debug.clone()),
-        };
-        server.set_own_addresses(own);
-        server
-    }
-
-    /// Takes over the host's own addresses; in force with each thread's next batch.
-    pub fn set_own_addresses(&self, own: Vec<IpAddr>) {
-        let (allow, debug) = &self.admit;
-        self.acls.store(Arc::new(Acls {
-            allow: AddressSet::new(allow, &own),
-            debug: AddressSet::new(debug, &own),
-            own,
-        }));
-    }
-}
 
 /// Who asks, and how.
 #[derive(Debug, Clone, Copy)]
@@ -468,72 +363,6 @@ impl Desk {
         self.server.flights.take(key).iter().for_each(|_| self.stats.shed(reason));
     }
 
-    fn fault(
-        &mut self,
-        packet: &[u8],
-        fault: Fault,
-        client: Client,
-        now: Tick,
-        out: &mut [u8],
-    ) -> Step {
-        let (rcode, echo, edns, class) = match fault {
-            Fault::Short => {
-                self.stats.dropped(DropReason::Short);
-                return Step::Silent;
-            }
-            Fault::Response => {
-                self.stats.dropped(DropReason::Response);
-                return Step::Silent;
-            }
-            Fault::Answer { rcode, echo, edns, class } => (rcode, echo, edns, class),
-        };
-        if client.addr.port() == 0 {
-            self.stats.dropped(DropReason::Source);
-            return Step::Silent;
-        }
-        self.stats.request(NO_ROUTE, client.proto, Family::of(&client.addr), 0);
-        let allowed = self.acls.allow.contains(client.addr.ip());
-        if !allowed && self.server.refuse == Refuse::Drop {
-            self.stats.dropped(DropReason::Denied);
-            return Step::Silent;
-        }
-        let rcode = if allowed { rcode } else { Rcode::REFUSED };
-        let note = if !allowed {
-            Some(stranger(client))
-        } else if class {
-            Some(Ede::new(ede::NOT_SUPPORTED, "classes IN and CH are served"))
-        } else {
-            None
-        };
-        let len = respond::fault(packet, echo, rcode, edns.then_some(note.as_ref()), out);
-        self.count(NO_ROUTE, client, rcode, Source::Refused, len);
-        if self.log.wants(rcode.0) {
-            let took = self.server.clock.now().since(now);
-            let line = Line { route: NO_ROUTE, rcode, source: Source::Refused, size: len, took };
-            self.log_query(&[0], 0, client, line);
-        }
-        if len == 0 { Step::Silent } else { Step::Reply(len) }
-    }
-
-    fn refuse_stranger(
-        &mut self,
-        query: &Query<'_>,
-        client: Client,
-        now: Tick,
-        out: &mut [u8],
-    ) -> Step {
-        self.stats.request(NO_ROUTE, client.proto, Family::of(&client.addr), query.qtype);
-        if self.server.refuse == Refuse::Drop {
-            self.stats.dropped(DropReason::Denied);
-            return Step::Silent;
-        }
-        let ask = Ask::of(query, client.proto == Proto::Tcp);
-        let question = Question { name: query.name, qtype: query.qtype, qclass: query.qclass };
-        let answer = Answer::failure(question, Rcode::REFUSED, stranger(client));
-        let reply = Reply { query, ask: &ask, client, route: NO_ROUTE, now };
-        self.reply(reply, &answer, Source::Refused, out)
-    }
-
     fn reply(
         &mut self,
         reply: Reply<'_, '_>,
@@ -593,11 +422,6 @@ struct Line {
     source: Source,
     size: usize,
     took: Duration,
-}
-
-fn stranger(client: Client) -> Ede {
-    let ip = client.addr.ip().to_canonical();
-    Ede::new(ede::PROHIBITED, format!("{ip} is not in [admit] allow"))
 }
 
 /// The label of an entry's kind.

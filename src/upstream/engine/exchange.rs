@@ -5,7 +5,7 @@ use std::io;
 
 use super::super::choose::Order;
 use super::super::slots::Ticket;
-use super::{RouteRef, failure_code};
+use super::RouteRef;
 use crate::accept::Accepted;
 use crate::answer::Question;
 use crate::cache::Key;
@@ -13,7 +13,7 @@ use crate::config::MAX_UPSTREAMS;
 use crate::telemetry::upstream::Failure;
 use crate::time::Tick;
 use crate::wire::CLASS_IN;
-use crate::wire::edns::Ede;
+use crate::wire::edns::{Ede, ede};
 use crate::wire::header::Rcode;
 
 /// Queries that one exchange sends at most, to all upstreams together.
@@ -282,5 +282,20 @@ impl Exchange {
             .collect();
         let ms = now.since(self.started).as_millis();
         Ede::new(code, format!("route {}: {} ({ms} ms)", route.name, causes.join("; ")))
+    }
+}
+
+/// The extended error of an exchange that failed: network trouble and answers that are none have
+/// codes of their own, all else is an authority that could not be reached or would not answer
+/// (RFC 8914, 4.23 to 4.25).
+fn failure_code(causes: &[(u8, Cause)]) -> u16 {
+    let all =
+        |is: fn(&Cause) -> bool| !causes.is_empty() && causes.iter().all(|(_, cause)| is(cause));
+    if all(|cause| matches!(cause, Cause::Network(_))) {
+        ede::NETWORK_ERROR
+    } else if all(|cause| matches!(cause, Cause::Malformed | Cause::Unfit)) {
+        ede::INVALID_DATA
+    } else {
+        ede::NO_REACHABLE_AUTHORITY
     }
 }

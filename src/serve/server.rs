@@ -1,0 +1,121 @@
+//! What all threads share.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::{Waiter, chaos};
+use crate::admit::AddressSet;
+use crate::cache::{Cache, Front};
+use crate::coalesce::Flights;
+use crate::config::{Config, Refuse, SingleLabel, Source as ClientSource};
+use crate::route::RouteTable;
+use crate::time::Clock;
+use crate::upstream::Routes;
+
+/// What all threads share.
+pub struct Server {
+    /// Answers.
+    pub cache: Cache,
+    /// Questions in flight and who waits for them.
+    pub flights: Flights<Waiter>,
+    /// Which route owns which name.
+    pub table: RouteTable,
+    /// What the configuration says of each route.
+    pub policies: Box<[RoutePolicy]>,
+    /// The routes' upstreams, replaced when a resolver file changes.
+    pub routes: ArcSwap<Routes>,
+    /// Who may ask, replaced when the host's addresses change.
+    pub acls: ArcSwap<Acls>,
+    /// Name of this node, for `id.server` and NSID; 1 to 255 bytes.
+    pub node: Box<str>,
+    /// The clock of all ticks.
+    pub clock: Clock,
+    /// Entries of each thread's table in front of the cache.
+    pub(super) front: usize,
+    pub(super) single_label: SingleLabel,
+    pub(super) refuse: Refuse,
+    admit: (Vec<ClientSource>, Vec<ClientSource>),
+}
+
+/// A route's part of the configuration that answers depend on.
+#[derive(Debug, Clone)]
+pub struct RoutePolicy {
+    /// Its name.
+    pub name: Box<str>,
+    /// Whether its names must not reach other routes' upstreams.
+    pub private: bool,
+    /// Whether failures are answered NXDOMAIN.
+    pub servfail_as_nxdomain: bool,
+    /// How long past their expiry positive answers may serve.
+    pub stale: Duration,
+    /// Its suffixes and reverse prefixes, for people.
+    pub owns: Box<str>,
+}
+
+/// The lists of clients.
+#[derive(Debug, Default)]
+pub struct Acls {
+    /// Who may ask.
+    pub allow: AddressSet,
+    /// Who may ask about others and the node.
+    pub debug: AddressSet,
+    /// The host's own addresses that "node" stood for.
+    pub own: Vec<IpAddr>,
+}
+
+impl Server {
+    /// From a validated configuration, the routes' upstreams and the host's addresses. All ticks
+    /// are `clock`'s.
+    pub fn new(
+        config: &Config,
+        node: String,
+        routes: Routes,
+        own: Vec<IpAddr>,
+        clock: Clock,
+    ) -> Server {
+        let policies: Box<[RoutePolicy]> = config
+            .routes
+            .iter()
+            .map(|route| RoutePolicy {
+                name: route.name.as_str().into(),
+                private: route.private,
+                servfail_as_nxdomain: route.servfail_as_nxdomain,
+                stale: route.stale,
+                owns: chaos::owns(route).into(),
+            })
+            .collect();
+        // What the threads' tables can hold comes out of the budget, a quarter of it at the most.
+        let threads = config.listen.shards.unwrap_or_else(crate::sys::cpus) + 1;
+        let front = Front::fitting(config.cache.front, config.cache.memory / 4, threads);
+        let in_front = (Front::most_bytes(front) * threads) as u64;
+        let server = Server {
+            front,
+            cache: Cache::new(config.cache.memory - in_front, policies.len()),
+            flights: Flights::new(config.listen.waiting, policies.len()),
+            table: RouteTable::new(config),
+            policies,
+            routes: ArcSwap::from_pointee(routes),
+            acls: ArcSwap::default(),
+            node: node.into(),
+            clock,
+            single_label: config.local.single_label,
+            refuse: config.admit.refuse,
+            admit: (config.admit.allow.clone(), config.admit.debug.clone()),
+        };
+        server.set_own_addresses(own);
+        server
+    }
+
+    /// Takes over the host's own addresses; in force with each thread's next batch.
+    pub fn set_own_addresses(&self, own: Vec<IpAddr>) {
+        let (allow, debug) = &self.admit;
+        self.acls.store(Arc::new(Acls {
+            allow: AddressSet::new(allow, &own),
+            debug: AddressSet::new(debug, &own),
+            own,
+        }));
+    }
+}
