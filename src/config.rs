@@ -210,8 +210,8 @@ pub struct Cache {
     /// Stale window of routes that are not private; 0..=7 d, default 1 d.
     pub stale: Duration,
     /// Entries of each thread's own table in front of the shared cache; 0 (none)..=1_048_576,
-    /// rounded up to a power of two, default 16_384. What the tables take comes out of `memory`; a
-    /// quarter of that at the most, else they are made smaller.
+    /// rounded up to a power of two, default 16_384. The tables (16 bytes an entry) come out of
+    /// `memory`, a quarter of it at the most, else they are made smaller.
     pub front: usize,
 }
 

@@ -140,10 +140,14 @@ pub struct Desk {
     /// Hits of the batch by route, for the histogram.
     hits: Vec<Cell<u64>>,
     front: RefCell<Front>,
+    /// When a part of `front` is cleaned.
+    next_clean: Tick,
     /// The cache's epoch that `front` belongs to.
     epoch: u64,
 }
 
+/// How often a part of a thread's own table is cleaned: all of it within seven seconds.
+const CLEAN_EVERY: Duration = Duration::from_millis(100);
 /// The TTL of a stale answer in seconds (RFC 8767, 4).
 const STALE_TTL: u32 = 30;
 
@@ -155,7 +159,8 @@ impl Desk {
         let hits = vec![Cell::new(0); server.policies.len()];
         let front = RefCell::new(Front::new(server.front));
         let epoch = server.cache.epoch();
-        Desk { server, stats, log, acls, routes, hits, front, epoch }
+        let next_clean = server.clock.now() + CLEAN_EVERY;
+        Desk { server, stats, log, acls, routes, hits, front, next_clean, epoch }
     }
 
     /// Looks whether access lists or upstreams were replaced; true if the upstreams were. To be
@@ -268,6 +273,10 @@ impl Desk {
     /// their batch to the handing over of their answers.
     #[inline]
     pub fn end_batch(&mut self, started: Tick, now: Tick) {
+        if now >= self.next_clean {
+            self.next_clean = now + CLEAN_EVERY;
+            self.front.borrow_mut().clean();
+        }
         let nanos = u64::try_from(now.since(started).as_nanos()).unwrap_or(u64::MAX);
         for (route, hits) in self.hits.iter().enumerate().filter(|(_, hits)| hits.get() > 0) {
             let count = hits.take();

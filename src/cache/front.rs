@@ -12,51 +12,86 @@ use std::sync::Arc;
 use super::{Entry, Freshness, Key};
 use crate::time::Tick;
 
-/// Answers longer than this stay out: what the table can hold on to beyond the shared cache's budget
-/// is places times this.
+/// Answers longer than this stay out: what the table holds on to beyond the shared cache's budget,
+/// until it is cleaned, is at most its places times this.
 const LONGEST: usize = 512;
 /// One in so many hits goes to the shared cache.
 const PASS_ON: u8 = 64;
 /// Places that one key may be in.
-const WAYS: usize = 4;
+const WAYS: usize = 8;
 
-struct Place {
-    hash: u64,
-    entry: Arc<Entry>,
+/// The places of keys with the same lower bits of their hash: two cache lines, of which a look-up
+/// reads the first and one pointer.
+#[repr(align(64))]
+#[derive(Default)]
+struct Set {
+    /// Upper bits of the hash.
+    tags: [u32; WAYS],
     /// Hits until the next one is passed on.
-    left: u8,
+    left: [u8; WAYS],
+    entries: [Option<Arc<Entry>>; WAYS],
+}
+
+impl Set {
+    #[inline]
+    fn find(&self, key: &Key, tag: u32) -> Option<usize> {
+        (0..WAYS).find(|&way| {
+            self.tags[way] == tag && self.entries[way].as_ref().is_some_and(|e| e.is_for(key))
+        })
+    }
 }
 
 /// The table.
 pub struct Front {
-    places: Box<[Option<Place>]>,
+    sets: Box<[Set]>,
     hasher: foldhash::fast::RandomState,
     /// Which way is overwritten next.
     turn: usize,
+    /// Number of the set that was cleaned last.
+    cleaned: usize,
 }
 
 impl Front {
-    /// A table for `entries` entries: a power of two, at least 4, or 0 for none.
+    /// A table for `entries` entries: a power of two, at least 8, or 0 for none.
     pub fn new(entries: usize) -> Front {
         debug_assert!(entries == 0 || entries.is_power_of_two() && entries >= WAYS);
-        let places = (0..entries).map(|_| None).collect();
-        Front { places, hasher: foldhash::fast::RandomState::default(), turn: 0 }
+        let sets = (0..entries / WAYS).map(|_| Set::default()).collect();
+        Front { sets, hasher: foldhash::fast::RandomState::default(), turn: 0, cleaned: 0 }
     }
 
-    /// Bytes of a table of `entries` and, at the most, of what only it still holds.
-    pub fn most_bytes(entries: usize) -> usize {
-        entries * (size_of::<Option<Place>>() + size_of::<Entry>() + LONGEST)
+    /// Bytes of a table of `entries`. What it points at is counted by the shared cache; entries that
+    /// have left that are let go by [`Front::clean`].
+    pub fn bytes(entries: usize) -> usize {
+        entries / WAYS * size_of::<Set>()
     }
 
     /// How many entries of `wanted` each of `threads` tables may have, so that all of them together
     /// take no more than `bytes`: a power of two, or 0.
     pub fn fitting(wanted: usize, bytes: u64, threads: usize) -> usize {
         let mut entries = if wanted == 0 { 0 } else { wanted.next_power_of_two().max(WAYS) };
-        while entries > 0 && (Front::most_bytes(entries) * threads) as u64 > bytes {
+        while entries > 0 && (Front::bytes(entries) * threads) as u64 > bytes {
             entries = if entries > WAYS { entries / 2 } else { 0 };
         }
         entries
     }
+
+    /// Lets go of entries that have left the shared cache, in one of [`Front::PARTS`] of the table;
+    /// the next call looks at the next part.
+    pub fn clean(&mut self) {
+        let part = self.sets.len().div_ceil(Front::PARTS);
+        for _ in 0..part {
+            self.cleaned = (self.cleaned + 1) % self.sets.len().max(1);
+            let Some(set) = self.sets.get_mut(self.cleaned) else { return };
+            for place in &mut set.entries {
+                if place.as_ref().is_some_and(|entry| !entry.is_current()) {
+                    *place = None;
+                }
+            }
+        }
+    }
+
+    /// Calls of [`Front::clean`] for the whole table.
+    pub const PARTS: usize = 64;
 
     /// Where a key's entry would be.
     #[inline]
@@ -65,47 +100,45 @@ impl Front {
     }
 
     #[inline]
-    fn set(&self, hash: u64) -> usize {
-        (hash as usize & (self.places.len() - 1)) & !(WAYS - 1)
+    fn place(&self, hash: u64) -> (usize, u32) {
+        (hash as usize & (self.sets.len() - 1), (hash >> 32) as u32)
     }
 
     /// A fresh entry for `key` and its age in seconds.
     #[inline]
     pub fn get(&mut self, key: &Key, hash: u64, now: Tick) -> Option<(&Entry, u32)> {
-        if self.places.is_empty() {
+        if self.sets.is_empty() {
             return None;
         }
-        let set = self.set(hash);
-        let found = self.places[set..set + WAYS]
-            .iter_mut()
-            .flatten()
-            .find(|place| place.hash == hash && place.entry.is_for(key))?;
-        let Freshness::Fresh(age) = found.entry.freshness(now) else { return None };
-        if found.left == 0 || !found.entry.is_current() {
-            found.left = PASS_ON;
+        let (at, tag) = self.place(hash);
+        let set = &mut self.sets[at];
+        let way = set.find(key, tag)?;
+        let entry = set.entries[way].as_deref()?;
+        let Freshness::Fresh(age) = entry.freshness(now) else { return None };
+        if set.left[way] == 0 || !entry.is_current() {
+            set.left[way] = PASS_ON;
             return None;
         }
-        found.left -= 1;
-        Some((&found.entry, age))
+        set.left[way] -= 1;
+        Some((entry, age))
     }
 
     /// Takes in an entry that the shared cache gave out.
     pub fn put(&mut self, key: &Key, hash: u64, entry: &Arc<Entry>) {
-        if self.places.is_empty() || entry.answer.heap() > LONGEST {
+        if self.sets.is_empty() || entry.answer.heap() > LONGEST {
             return;
         }
-        let set = self.set(hash);
-        let ways = &mut self.places[set..set + WAYS];
-        let same =
-            |p: &Option<Place>| p.as_ref().is_some_and(|p| p.hash == hash && p.entry.is_for(key));
-        let at = ways
-            .iter()
-            .position(same)
-            .or_else(|| ways.iter().position(Option::is_none))
+        let (at, tag) = self.place(hash);
+        let set = &mut self.sets[at];
+        let way = set
+            .find(key, tag)
+            .or_else(|| set.entries.iter().position(Option::is_none))
             .unwrap_or_else(|| {
                 self.turn = self.turn.wrapping_add(1);
                 self.turn % WAYS
             });
-        ways[at] = Some(Place { hash, entry: Arc::clone(entry), left: PASS_ON });
+        set.tags[way] = tag;
+        set.left[way] = PASS_ON;
+        set.entries[way] = Some(Arc::clone(entry));
     }
 }

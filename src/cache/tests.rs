@@ -128,7 +128,13 @@ fn the_front_passes_some_hits_on_and_holds_no_more_than_its_places() {
         front.put(&key, front.hash(&key), entry);
     }
     assert!(entries.iter().filter(|entry| Arc::strong_count(entry) > 1).count() <= 8);
+    for entry in &entries {
+        entry.gone.store(true, Ordering::Relaxed);
+    }
+    (0..Front::PARTS).for_each(|_| front.clean());
+    assert!(entries.iter().all(|entry| Arc::strong_count(entry) == 1));
     let off = &mut Front::new(0);
+    off.clean();
     off.put(&key, hash, &entries[0]);
     assert!(off.get(&key, hash, Tick(0)).is_none());
 }

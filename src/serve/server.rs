@@ -87,10 +87,10 @@ impl Server {
                 owns: chaos::owns(route).into(),
             })
             .collect();
-        // What the threads' tables can hold comes out of the budget, a quarter of it at the most.
+        // The threads' tables come out of the budget, a quarter of it at the most.
         let threads = config.listen.shards.unwrap_or_else(crate::sys::cpus) + 1;
         let front = Front::fitting(config.cache.front, config.cache.memory / 4, threads);
-        let in_front = (Front::most_bytes(front) * threads) as u64;
+        let in_front = (Front::bytes(front) * threads) as u64;
         let server = Server {
             front,
             cache: Cache::new(config.cache.memory - in_front, policies.len()),
