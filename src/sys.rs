@@ -10,6 +10,7 @@ pub use datagrams::{RecvBatch, SendBatch};
 pub use poll::{Epoll, Event, Events, Interest, Waker};
 
 use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 
 /// Turns the -1 of a system call into the error it stands for.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
@@ -44,4 +45,30 @@ pub fn raise_open_files() -> io::Result<u64> {
     // SAFETY: the pointer leads to one rlimit, which the call reads.
     check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) })?;
     Ok(limit.rlim_cur)
+}
+
+/// Sets a socket's receive buffer to `bytes`, past the system's limit for unprivileged processes
+/// (net.core.rmem_max) where this process may (CAP_NET_ADMIN).
+///
+/// # Errors
+/// What setsockopt(2) says, EPERM apart: without the privilege the limit holds.
+pub fn set_receive_buffer(socket: impl AsFd, bytes: usize) -> io::Result<()> {
+    let size = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    let set = |option| {
+        // SAFETY: the pointer and length describe `size`, which outlives the call.
+        check(unsafe {
+            libc::setsockopt(
+                socket.as_fd().as_raw_fd(),
+                libc::SOL_SOCKET,
+                option,
+                std::ptr::from_ref(&size).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            )
+        })
+    };
+    match set(libc::SO_RCVBUFFORCE) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => set(libc::SO_RCVBUF)?,
+        result => result?,
+    };
+    Ok(())
 }
