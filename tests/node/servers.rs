@@ -176,7 +176,9 @@ fn unconfined(lab: &Lab, program: &str) -> PathBuf {
     if !copy.exists() {
         let path = checked(Command::new("sh").args(["-c", &format!("command -v {program}")]));
         std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
-        std::fs::copy(path.trim(), &copy).unwrap();
+        // Not by this process: a child that another test starts meanwhile would inherit the file
+        // open for writing, and a program that is open for writing cannot be run (ETXTBSY).
+        checked(Command::new("cp").arg(path.trim()).arg(&copy));
     }
     copy
 }
