@@ -15,6 +15,7 @@ use crate::serve::StreamSink;
 const UNSENT: usize = 256 * 1024;
 /// Bytes of answers that may wait for all clients together; beyond it answers are dropped.
 const ALL_UNSENT: usize = 64 << 20;
+
 /// What waits to be written to one client.
 #[derive(Clone)]
 pub(super) struct Unsent(Arc<UnsentBytes>);

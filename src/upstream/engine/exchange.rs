@@ -93,9 +93,11 @@ impl From<io::ErrorKind> for Trouble {
 }
 
 impl Trouble {
-    /// Whether it is this host's and says nothing about the upstream.
-    fn is_local(self) -> bool {
-        const ERRNOS: [i32; 6] = [
+    /// Whether it is this host's and says nothing about the upstream. EPERM is what a full
+    /// connection-tracking table or a rule of the host's own firewall gives.
+    pub fn is_local(self) -> bool {
+        const ERRNOS: [i32; 7] = [
+            libc::EPERM,
             libc::EMFILE,
             libc::ENFILE,
             libc::ENOBUFS,
@@ -297,5 +299,31 @@ fn failure_code(causes: &[(u8, Cause)]) -> u16 {
         ede::INVALID_DATA
     } else {
         ede::NO_REACHABLE_AUTHORITY
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_of_this_host_is_told_from_the_upstreams() {
+        let cause = |errno| Cause::Network(io::Error::from_raw_os_error(errno).into());
+        for errno in [libc::EMFILE, libc::ENOBUFS, libc::EPERM, libc::EADDRNOTAVAIL] {
+            let cause = cause(errno);
+            assert!(cause.is_local(), "{cause}");
+            assert_eq!(cause.class(), Failure::Local, "{cause}");
+        }
+        for (errno, class) in [
+            (libc::ECONNREFUSED, Failure::Unreachable),
+            (libc::ENETUNREACH, Failure::Unreachable),
+            (libc::EHOSTUNREACH, Failure::Unreachable),
+            (libc::ECONNRESET, Failure::Closed),
+        ] {
+            let cause = cause(errno);
+            assert!(!cause.is_local(), "{cause}");
+            assert_eq!(cause.class(), class, "{cause}");
+        }
+        assert_eq!(cause(libc::EMFILE).to_string(), "out of file descriptors here");
     }
 }

@@ -48,10 +48,14 @@ impl Engine {
             return Err(io::ErrorKind::NotFound.into());
         };
         let sent = match socket.send(query, pending, &mut self.rng) {
-            // The error is that of a datagram before this one, which has not gone: those that are
-            // pending here hear of it at the end of the turn, and this one is sent again.
+            // What ICMP said of a datagram before this one, which has not gone: those that are
+            // pending here hear of it at the end of the turn, and this one is sent again. Trouble of
+            // this host is this datagram's own, and says nothing about those that have gone.
             Err(error) => {
-                self.broken.push((ticket, error.into()));
+                let trouble = Trouble::from(error);
+                if !trouble.is_local() {
+                    self.broken.push((ticket, trouble));
+                }
                 socket.send(query, pending, &mut self.rng)?
             }
             sent => sent?,

@@ -1,5 +1,6 @@
 //! What the passing of time means: queries without an answer, idle connections.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,7 +13,6 @@ use super::{Engine, FIRST_WAIT, LEAST_WAIT, Routes, SWEEP, tcp};
 use crate::config::Transport;
 use crate::telemetry::upstream::Failure;
 use crate::time::Tick;
-use std::io;
 
 impl Engine {
     pub(super) fn arm(&mut self, ticket: Ticket, due: Tick) {
