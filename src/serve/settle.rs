@@ -102,7 +102,10 @@ impl Desk {
         // It asks to believe a server's SERVFAIL or silence, not to hide trouble of this host.
         let nxdomain = !overload && policy.is_some_and(|p| p.servfail_as_nxdomain);
         let rcode = if nxdomain { Rcode::NXDOMAIN } else { Rcode::SERVFAIL };
-        let before = self.server.cache.failure(key).map_or(0, |entry| entry.failures);
+        let before = self.server.cache.failure(key);
+        let before = before
+            .filter(|entry| entry.freshness(now) != Freshness::Dead)
+            .map_or(0, |entry| entry.failures);
         let private = policy.is_some_and(|p| p.private);
         let longest = if private { LONGEST_PRIVATE_FAILURE } else { LONGEST_FAILURE };
         let wait = Duration::from_secs(1 << before.min(5)).min(longest);
