@@ -4,7 +4,7 @@
 //! the cache holds them; [`crate::respond`] turns them into the bytes for one client. Nothing here
 //! knows clients, routes or time.
 
-use crate::wire::edns::{Ede, ede};
+use crate::wire::edns::{Ede, EdeRef, ede};
 use crate::wire::header::{self, Header, Rcode, flag};
 use crate::wire::{MAX_MESSAGE, write_u16};
 
@@ -22,9 +22,8 @@ pub enum Kind {
 /// One answer: header with id 0, folded question, records without OPT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// The message, and behind it the offsets of its TTLs, two bytes each: one allocation, since
-    /// hundreds of thousands of these are kept.
-    bytes: Box<[u8]>,
+    /// The message, and behind it the offsets of its TTLs, two bytes each.
+    bytes: Vec<u8>,
     len: u16,
     question_end: u16,
     /// What sort of answer it is.
@@ -32,20 +31,54 @@ pub struct Answer {
     ede: Option<Box<Ede>>,
 }
 
+/// An answer as clients get it, wherever it is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// Message and offsets, as they lie.
+    pub whole: &'a [u8],
+    /// See [`Answer::wire`].
+    pub wire: &'a [u8],
+    /// The offsets of all TTLs in `wire`, two bytes each.
+    pub ttls: &'a [u8],
+    /// See [`Answer::question_end`].
+    pub question_end: usize,
+    /// See [`Answer::ede`].
+    pub ede: Option<EdeRef<'a>>,
+}
+
+impl View<'_> {
+    /// Offsets of all TTLs in the message.
+    #[inline]
+    pub fn ttls(&self) -> impl ExactSizeIterator<Item = usize> + '_ {
+        self.ttls.chunks_exact(2).map(|at| usize::from(u16::from_be_bytes([at[0], at[1]])))
+    }
+
+    /// The response code (never an extended one).
+    #[inline]
+    pub fn rcode(&self) -> Rcode {
+        Rcode(u16::from(self.wire[3] & 0x0f))
+    }
+
+    /// The extended error that a stale use of this answer carries (RFC 8914, 4.4 and 4.20).
+    pub fn stale_code(&self) -> u16 {
+        if self.rcode() == Rcode::NXDOMAIN { ede::STALE_NXDOMAIN } else { ede::STALE }
+    }
+}
+
 impl Answer {
+    /// As [`crate::respond`] takes it.
+    #[inline]
+    pub fn view(&self) -> View<'_> {
+        let (wire, ttls) = self.bytes.split_at(usize::from(self.len));
+        let ede = self.ede.as_deref().map(Ede::as_ref);
+        View { whole: &self.bytes, wire, ttls, question_end: self.question_end(), ede }
+    }
+
     /// The message. Flags have QR, RA, the rcode, AD where the upstream vouched for it, and AA for
     /// local data.
     #[inline]
     pub fn wire(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
-    }
-
-    /// Offsets of all TTLs in [`Answer::wire`].
-    #[inline]
-    pub fn ttls(&self) -> impl ExactSizeIterator<Item = usize> + '_ {
-        self.bytes[usize::from(self.len)..]
-            .chunks_exact(2)
-            .map(|at| usize::from(u16::from_be_bytes([at[0], at[1]])))
     }
 
     /// The upstream's extended error, or ours.
@@ -71,32 +104,12 @@ impl Answer {
         Rcode(u16::from(self.bytes[3] & 0x0f))
     }
 
-    /// The same to a question of another type.
-    pub fn with_type(&self, qtype: u16) -> Answer {
-        let mut answer = self.clone();
-        if let Some(at) = answer.question_end().checked_sub(4) {
-            write_u16(&mut answer.bytes, at, qtype);
-        }
-        answer
-    }
-
-    /// Heap bytes behind this value.
-    pub fn heap(&self) -> usize {
-        let ede = |ede: &Ede| size_of::<Ede>() + ede.text.len();
-        self.bytes.len() + self.ede().map_or(0, ede)
-    }
-
     /// A failure without records.
     pub fn failure(question: Question<'_>, rcode: Rcode, ede: Ede) -> Answer {
         let mut writer = Writer::new(question, rcode, 0);
         writer.kind = Kind::Failure;
         writer.ede = Some(ede);
         writer.finish()
-    }
-
-    /// The extended error that a stale use of this answer carries (RFC 8914, 4.4 and 4.20).
-    pub fn stale_code(&self) -> u16 {
-        if self.rcode() == Rcode::NXDOMAIN { ede::STALE_NXDOMAIN } else { ede::STALE }
     }
 }
 
@@ -195,7 +208,7 @@ impl Writer {
         let len = self.wire.len() as u16;
         self.wire.extend(self.ttls.iter().flat_map(|at| at.to_be_bytes()));
         Answer {
-            bytes: self.wire.into(),
+            bytes: self.wire,
             len,
             question_end: self.question_end as u16,
             kind: self.kind,

@@ -17,7 +17,7 @@ use super::tcp::{self, Connection};
 use super::udp::{Pending, Socket};
 use super::wheel::Wheel;
 use crate::accept::Accepted;
-use crate::cache::Key;
+use crate::cache::{Key, SharedKey};
 use crate::config::Transport;
 use crate::sys::{Epoll, RecvBatch};
 use crate::time::Tick;
@@ -90,7 +90,7 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct Done {
     /// The question's key.
-    pub key: Box<[u8]>,
+    pub key: SharedKey,
     /// Index of its route.
     pub route: u16,
     /// What came of it.
@@ -174,7 +174,7 @@ impl Engine {
     ///
     /// # Errors
     /// A [`Refusal`]; nothing was sent, and nothing will come out.
-    pub fn start(&mut self, key: Box<[u8]>, route: RouteRef, now: Tick) -> Result<(), Refusal> {
+    pub fn start(&mut self, key: SharedKey, route: RouteRef, now: Tick) -> Result<(), Refusal> {
         if self.exchanges.len() >= self.limit {
             return Err(Refusal::Full);
         }
@@ -236,10 +236,10 @@ impl Engine {
         let upstream = Arc::clone(&exchange.route.upstreams[usize::from(place)]);
         let ports = exchange.route.ports;
         let lane = self.lanes.entry(upstream.id).or_insert_with(|| Lane::new(&upstream, ports));
-        let (dnssec_ok, _) = Key::flags(&exchange.key);
+        let (dnssec_ok, _) = Key::flags(exchange.key.as_bytes());
         let edns = edns && (dnssec_ok || !lane.is_plain(now));
         let mut buffer = [0u8; QUERY_MAX];
-        let len = write_query(&exchange.key, edns, &mut buffer);
+        let len = write_query(exchange.key.as_bytes(), edns, &mut buffer);
         let pending = Pending { exchange: ticket, attempt: number as u8 };
         exchange.note_try(place);
         let query = &mut buffer[..len];

@@ -8,7 +8,7 @@ use super::super::slots::Ticket;
 use super::RouteRef;
 use crate::accept::Accepted;
 use crate::answer::Question;
-use crate::cache::Key;
+use crate::cache::{Key, SharedKey};
 use crate::config::MAX_UPSTREAMS;
 use crate::telemetry::upstream::Failure;
 use crate::time::Tick;
@@ -164,7 +164,7 @@ impl fmt::Display for Cause {
 /// One exchange.
 pub struct Exchange {
     /// The question's key in the cache.
-    pub key: Box<[u8]>,
+    pub key: SharedKey,
     /// The route that owns the name.
     pub route: RouteRef,
     /// When it began.
@@ -189,7 +189,7 @@ pub struct Exchange {
 
 impl Exchange {
     /// One that has asked nobody yet.
-    pub fn new(key: Box<[u8]>, route: RouteRef, order: Order, now: Tick) -> Exchange {
+    pub fn new(key: SharedKey, route: RouteRef, order: Order, now: Tick) -> Exchange {
         Exchange {
             key,
             started: now,
@@ -209,8 +209,8 @@ impl Exchange {
 
     /// The question.
     pub fn question(&self) -> Question<'_> {
-        let name = Key::name(&self.key);
-        Question { name, qtype: Key::qtype(&self.key), qclass: CLASS_IN }
+        let name = Key::name(self.key.as_bytes());
+        Question { name, qtype: Key::qtype(self.key.as_bytes()), qclass: CLASS_IN }
     }
 
     /// Whether any answer is still waited for.

@@ -60,7 +60,8 @@ impl Engine {
                     && self.try_upstream(ticket, place, Transport::Tcp, attempt.edns, now)
             }
             Verdict::NoEdns(rcode) => {
-                let dnssec_ok = self.exchanges.get(ticket).is_some_and(|e| Key::flags(&e.key).0);
+                let dnssec_ok =
+                    self.exchanges.get(ticket).is_some_and(|e| Key::flags(e.key.as_bytes()).0);
                 self.note_cause(ticket, place, Cause::Answered(rcode, None));
                 if let Some(exchange) = self.exchanges.get_mut(ticket) {
                     exchange.choked |= u16::from(rcode != Rcode::BADVERS) << place;
