@@ -4,9 +4,11 @@
 //! the cache holds them; [`crate::respond`] turns them into the bytes for one client. Nothing here
 //! knows clients, routes or time.
 
+use smallvec::SmallVec;
+
 use crate::wire::edns::{Ede, EdeRef, ede};
 use crate::wire::header::{self, Header, Rcode, flag};
-use crate::wire::{MAX_MESSAGE, write_u16};
+use crate::wire::{MAX_MESSAGE, write_u16, write_u32};
 
 /// What sort of answer it is: how long it may live and how it is counted depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -136,7 +138,7 @@ pub enum Section {
 /// Writes an [`Answer`], records in the order of their sections.
 pub struct Writer {
     wire: Vec<u8>,
-    ttls: Vec<u16>,
+    ttls: SmallVec<[u16; 16]>,
     counts: [u16; 3],
     question_end: usize,
     /// See [`Answer::kind`]; positive until told otherwise.
@@ -148,15 +150,27 @@ pub struct Writer {
 impl Writer {
     /// Header (QR, RA and `flags`, such as AA or AD) and question.
     pub fn new(question: Question<'_>, rcode: Rcode, flags: u16) -> Writer {
+        Writer::with_room(question, rcode, flags, 64)
+    }
+
+    /// The same with room for so many bytes of records.
+    pub fn with_room(question: Question<'_>, rcode: Rcode, flags: u16, room: usize) -> Writer {
         let flags = flag::QR | flag::RA | flags | (rcode.0 & flag::RCODE);
         let head = Header { id: 0, flags, counts: [1, 0, 0, 0] };
-        let mut wire = Vec::with_capacity(header::LEN + question.name.len() + 64);
+        let mut wire = Vec::with_capacity(header::LEN + question.name.len() + 4 + room);
         wire.extend(head.to_bytes());
         wire.extend(question.name);
         wire.extend(question.qtype.to_be_bytes());
         wire.extend(question.qclass.to_be_bytes());
         let question_end = wire.len();
-        Writer { wire, ttls: vec![], counts: [0; 3], question_end, kind: Kind::Positive, ede: None }
+        Writer {
+            wire,
+            ttls: SmallVec::new(),
+            counts: [0; 3],
+            question_end,
+            kind: Kind::Positive,
+            ede: None,
+        }
     }
 
     /// Adds one record; `owner` is uncompressed wire format or a pointer such as `c0 0c`. Tells
@@ -184,14 +198,17 @@ impl Writer {
         true
     }
 
-    /// Adds bytes of whole records as they are: `counts` of each section, TTLs at `ttls` counted
-    /// from the start of the message. For copies out of a message whose question has the same
-    /// length, so that compression pointers stay right.
-    pub fn copied(&mut self, bytes: &[u8], counts: [u16; 3], ttls: Vec<u16>) {
+    /// Adds bytes of whole records as they are, all of the message behind the question; of each its
+    /// section, the offset of its TTL, and the TTL that it shall have. For copies out of a message
+    /// whose question has the same length, so that compression pointers and offsets stay right.
+    pub fn copied(&mut self, bytes: &[u8], records: impl Iterator<Item = (u8, u16, u32)>) {
         self.wire.extend(bytes);
-        self.ttls.extend(ttls);
-        for (sum, count) in self.counts.iter_mut().zip(counts) {
-            *sum += count;
+        for (section, at, ttl) in records {
+            if let Some(count) = self.counts.get_mut(usize::from(section)) {
+                *count += 1;
+            }
+            write_u32(&mut self.wire, usize::from(at), ttl);
+            self.ttls.push(at);
         }
     }
 

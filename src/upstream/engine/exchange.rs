@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use smallvec::SmallVec;
+
 use super::super::choose::Order;
 use super::super::slots::Ticket;
 use super::RouteRef;
@@ -93,6 +95,11 @@ impl From<io::ErrorKind> for Trouble {
 }
 
 impl Trouble {
+    /// Whether a buffer had no room.
+    pub fn is_full(self) -> bool {
+        self.kind == io::ErrorKind::WouldBlock
+    }
+
     /// Whether it is this host's and says nothing about the upstream. EPERM is what a full
     /// connection-tracking table or a rule of the host's own firewall gives.
     pub fn is_local(self) -> bool {
@@ -174,7 +181,7 @@ pub struct Exchange {
     /// When its timer is due; timers that come earlier are old.
     pub timer: Tick,
     /// Queries sent, in their order.
-    pub attempts: Vec<Attempt>,
+    pub attempts: SmallVec<[Attempt; 2]>,
     /// A truncated answer, in case nothing better comes.
     pub fallback: Option<Box<Accepted>>,
     /// Bit per place: it refused EDNS.
@@ -196,7 +203,7 @@ impl Exchange {
             deadline: now + route.deadline,
             timer: now,
             route,
-            attempts: Vec::with_capacity(2),
+            attempts: SmallVec::new(),
             fallback: None,
             choked: 0,
             order,
