@@ -110,9 +110,10 @@ impl Stripe {
         self.bytes + self.places() + self.slots.growth()
     }
 
-    /// Bytes of what is there to find entries by.
+    /// Bytes of what is there to find entries by, and half as much for what they lay in before it
+    /// grew: the allocator keeps that until entries have filled it.
     fn places(&self) -> usize {
-        self.slots.bytes() + self.line.capacity() * size_of::<u64>()
+        (self.slots.bytes() + self.line.capacity() * size_of::<u64>()) * 3 / 2
     }
 
     /// Lets go until `room` more bytes fit into `share`, better yet with some to spare.
