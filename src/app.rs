@@ -329,7 +329,10 @@ impl Threads {
                     break Ok(());
                 }
                 Some(name) = self.ended.recv() => break Err(AppError::Thread(name)),
-                _ = tidy.tick() => server.cache.tidy(server.clock.now()),
+                _ = tidy.tick() => {
+                    server.cache.tidy(server.clock.now());
+                    self.inboxes.iter().for_each(|inbox| inbox.tick());
+                }
             }
         };
         let until = server.clock.now() + drain;

@@ -138,6 +138,8 @@ pub struct Desk {
     /// This thread's counters.
     pub stats: Arc<Stats>,
     log: QueryLog,
+    /// The server's count of changes that `acls` and `routes` belong to.
+    changes: u64,
     acls: Arc<Acls>,
     routes: Rc<RouteView>,
     /// Hits of the batch by route, for the histogram.
@@ -157,13 +159,15 @@ const STALE_TTL: u32 = 30;
 impl Desk {
     /// A desk for the calling thread.
     pub fn new(server: Arc<Server>, stats: Arc<Stats>, log: QueryLog) -> Desk {
+        // Read before what it counts: what is replaced from here on is seen with the first batch.
+        let changes = server.changes();
         let acls = server.acls.load_full();
         let routes = Rc::new(RouteView(server.routes.load_full()));
         let hits = vec![Cell::new(0); server.policies.len()];
         let front = RefCell::new(Front::new(server.front));
         let epoch = server.cache.epoch();
         let next_clean = server.clock.now() + CLEAN_EVERY;
-        Desk { server, stats, log, acls, routes, hits, front, next_clean, epoch }
+        Desk { server, stats, log, changes, acls, routes, hits, front, next_clean, epoch }
     }
 
     /// Looks whether access lists or upstreams were replaced; true if the upstreams were. To be
@@ -175,14 +179,16 @@ impl Desk {
             self.epoch = epoch;
             *self.front.borrow_mut() = Front::new(self.server.front);
         }
-        let acls = self.server.acls.load();
-        if !Arc::ptr_eq(&acls, &self.acls) {
-            self.acls = Arc::clone(&acls);
+        let changes = self.server.changes();
+        if changes == self.changes {
+            return false;
         }
-        let routes = self.server.routes.load();
+        self.changes = changes;
+        self.acls = self.server.acls.load_full();
+        let routes = self.server.routes.load_full();
         let changed = !Arc::ptr_eq(&routes, &self.routes.0);
         if changed {
-            self.routes = Rc::new(RouteView(Arc::clone(&routes)));
+            self.routes = Rc::new(RouteView(routes));
         }
         changed
     }
@@ -274,14 +280,25 @@ impl Desk {
         Step::Reply(len)
     }
 
+    /// Lets go of answers that have left the cache, a part at a time.
+    #[inline]
+    pub fn tidy(&mut self, now: Tick) {
+        if now >= self.next_clean {
+            self.next_clean = now + CLEAN_EVERY;
+            self.front.get_mut().clean();
+        }
+    }
+
+    /// Whether [`Desk::tidy`] may find something.
+    pub fn wants_tidying(&self) -> bool {
+        !self.front.borrow().is_empty()
+    }
+
     /// Counts the hits since the last call as having taken this long together, from the arrival of
     /// their batch to the handing over of their answers.
     #[inline]
     pub fn end_batch(&mut self, started: Tick, now: Tick) {
-        if now >= self.next_clean {
-            self.next_clean = now + CLEAN_EVERY;
-            self.front.borrow_mut().clean();
-        }
+        self.tidy(now);
         let nanos = u64::try_from(now.since(started).as_nanos()).unwrap_or(u64::MAX);
         for (route, hits) in self.hits.iter().enumerate().filter(|(_, hits)| hits.get() > 0) {
             let count = hits.take();

@@ -1,13 +1,15 @@
 //! System calls that no safe library gives in the form the shards need: datagrams in batches,
-//! epoll, eventfd. The only unsafe code of the crate; every block states what it relies on.
+//! epoll, eventfd, sleep that can be ended. The only unsafe code of the crate; every block states what it relies on.
 
 #![allow(unsafe_code)]
 
 mod datagrams;
 mod poll;
+mod sleeper;
 
 pub use datagrams::{RecvBatch, SendBatch};
 pub use poll::{Epoll, Event, Events, Interest, Waker};
+pub use sleeper::Sleeper;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};

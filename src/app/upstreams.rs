@@ -109,7 +109,7 @@ impl Upstreams {
         };
         if ids(&old) != ids(&new) {
             tracing::info!(why, "upstreams changed");
-            server.routes.store(Arc::new(new));
+            server.set_routes(new);
         }
     }
 

@@ -40,6 +40,8 @@ impl Set {
 /// The table.
 pub struct Front {
     sets: Box<[Set]>,
+    /// Places that are taken.
+    held: usize,
     /// Counts the entries that found no free place.
     turn: usize,
     /// Number of the set that was cleaned last.
@@ -51,7 +53,7 @@ impl Front {
     pub fn new(entries: usize) -> Front {
         debug_assert!(entries == 0 || entries.is_power_of_two() && entries >= WAYS);
         let sets = (0..entries / WAYS).map(|_| Set::default()).collect();
-        Front { sets, turn: 0, cleaned: 0 }
+        Front { sets, held: 0, turn: 0, cleaned: 0 }
     }
 
     /// Bytes of a table of `entries`. What it points at is counted by the shared table; entries that
@@ -70,6 +72,11 @@ impl Front {
         entries
     }
 
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.held == 0
+    }
+
     /// Lets go of entries that have left the shared table, in one of [`Front::PARTS`] of the table;
     /// the next call looks at the next part.
     pub fn clean(&mut self) {
@@ -80,6 +87,7 @@ impl Front {
             for place in &mut set.entries {
                 if place.as_ref().is_some_and(|entry| !entry.is_current()) {
                     *place = None;
+                    self.held -= 1;
                 }
             }
         }
@@ -129,6 +137,8 @@ impl Front {
             }
         };
         set.tags[way] = tag;
-        set.entries[way] = Some(entry.clone());
+        if set.entries[way].replace(entry.clone()).is_none() {
+            self.held += 1;
+        }
     }
 }

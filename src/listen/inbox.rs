@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::cache::SharedKey;
-use crate::sys::Waker;
+use crate::sys::{Sleeper, Waker};
 use crate::time::Tick;
 
 /// Something for a shard to do.
@@ -25,6 +25,11 @@ pub struct Inbox {
     jobs: Mutex<Vec<Job>>,
     limit: usize,
     waker: Waker,
+    sleeper: Sleeper,
+    /// Whether something was said that the shard has not looked at.
+    news: AtomicBool,
+    /// Whether the shard wants to be woken now and then.
+    wants_turns: AtomicBool,
     leaving: AtomicBool,
     /// Zero: not yet.
     stops_at: AtomicU64,
@@ -41,6 +46,9 @@ impl Inbox {
             jobs: Mutex::default(),
             limit,
             waker: Waker::new()?,
+            sleeper: Sleeper::default(),
+            news: AtomicBool::new(false),
+            wants_turns: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             stops_at: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
@@ -59,9 +67,45 @@ impl Inbox {
         jobs.push(job);
         // Whoever finds the list empty wakes; the others' jobs are seen with the first.
         if jobs.len() == 1 {
-            self.waker.wake();
+            drop(jobs);
+            self.wake();
         }
         Ok(())
+    }
+
+    /// Has the shard look at everything it has to do.
+    pub fn wake(&self) {
+        self.news.store(true, Ordering::SeqCst);
+        self.waker.wake();
+        self.sleeper.wake();
+    }
+
+    /// Whether there is something that [`Inbox::heard`] has not been called for.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        self.news.load(Ordering::SeqCst)
+    }
+
+    /// The shard is about to look at everything.
+    pub fn heard(&self) {
+        self.news.store(false, Ordering::SeqCst);
+    }
+
+    /// How the shard sleeps.
+    pub fn sleeper(&self) -> &Sleeper {
+        &self.sleeper
+    }
+
+    /// Says whether the shard has something to do that no datagram will remind it of.
+    pub fn want_turns(&self, wanted: bool) {
+        self.wants_turns.store(wanted, Ordering::Relaxed);
+    }
+
+    /// To be called every second by a thread that serves no clients: wakes a shard that asked for it.
+    pub fn tick(&self) {
+        if self.wants_turns.load(Ordering::Relaxed) {
+            self.wake();
+        }
     }
 
     /// Takes all jobs into `out`, which is empty. For the shard itself.
@@ -74,7 +118,7 @@ impl Inbox {
     /// Has the shard take no new packets, but go on with what is in flight and with its jobs.
     pub fn leave(&self) {
         self.leaving.store(true, Ordering::Release);
-        self.waker.wake();
+        self.wake();
     }
 
     /// Whether the shard shall take no new packets.
@@ -86,7 +130,7 @@ impl Inbox {
     pub fn stop(&self, at: Tick) {
         self.leaving.store(true, Ordering::Release);
         self.stops_at.store(at.0.max(1), Ordering::Release);
-        self.waker.wake();
+        self.wake();
     }
 
     /// When it shall end at the latest; `None` while it shall go on.

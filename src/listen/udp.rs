@@ -1,6 +1,9 @@
 //! A shard: one thread with one UDP socket per listening address, its buffers, its counters and its
 //! exchanges.
 //!
+//! With one socket and nothing under way it sleeps in the receiving call itself; else it waits by
+//! epoll.
+//!
 //! A hit is received, answered and queued for sending on this thread, in the buffers of its batch. A
 //! miss takes a slot of the shard's engine, whose sockets are in the same epoll; when its exchange
 //! ends, all who wait are answered from here, whichever shard or connection they came by.
@@ -9,6 +12,7 @@ use std::io;
 use std::net::UdpSocket;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::inbox::{Inbox, Job};
 use crate::cache::SharedKey;
@@ -26,6 +30,8 @@ const BATCH: usize = 32;
 const QUERY: usize = 4096;
 /// Batches taken from one socket before the others get their turn.
 const ROUNDS: usize = 8;
+/// While hits alone keep the shard busy, everything else is looked at this often.
+const TURN: Duration = Duration::from_millis(100);
 /// Descriptors looked at in one turn.
 const EVENTS: usize = 256;
 
@@ -90,27 +96,44 @@ impl Shard {
     /// # Errors
     /// epoll_wait(2) failed: the shard cannot go on.
     pub fn run(mut self) -> io::Result<()> {
+        // With several sockets only epoll can wait for them all.
+        let sleeps = match &self.sockets[..] {
+            [socket] => self.inbox.sleeper().lie_down(socket).is_ok(),
+            _ => false,
+        };
+        let result = self.serve(sleeps);
+        self.inbox.sleeper().get_up();
+        result
+    }
+
+    fn serve(&mut self, sleeps: bool) -> io::Result<()> {
         let mut events = Events::new(EVENTS);
         let mut ready: Vec<Event> = Vec::with_capacity(EVENTS);
         let mut has_left = false;
         loop {
             let now = self.clock.now();
-            let mut wait = self.engine.wait(now);
+            if sleeps && !has_left && self.engine.in_flight() == 0 {
+                self.serve_asleep(now);
+            }
+            // What came by other ways than the listening socket while it was all that was looked at.
+            let waits = !sleeps || has_left || self.engine.in_flight() > 0;
+            let mut wait = if waits { self.engine.wait(now) } else { Some(Duration::ZERO) };
             if let Some(end) = self.inbox.stops_at().filter(|_| has_left) {
                 if now >= end || self.engine.in_flight() == 0 {
                     return Ok(());
                 }
                 wait = Some(wait.unwrap_or(end.since(now)).min(end.since(now)));
             }
+            self.inbox.heard();
             self.epoll.wait(&mut events, wait)?;
             ready.clear();
             ready.extend(events.iter());
-            if self.desk.refresh() {
-                self.engine.retain(self.desk.routes());
-            }
-            ready.iter().for_each(|event| self.dispatch(*event));
+            self.refresh();
+            let now = self.clock.now();
+            ready.iter().for_each(|event| self.dispatch(*event, now));
             let now = self.clock.now();
             self.engine.on_time(self.desk.routes(), now);
+            self.desk.tidy(now);
             self.finish_turn(now);
             if !has_left && self.inbox.is_leaving() {
                 self.take_leave();
@@ -119,14 +142,39 @@ impl Shard {
         }
     }
 
-    fn dispatch(&mut self, event: Event) {
+    /// Answers hits from the listening socket and sleeps there, as long as nothing else is to be done:
+    /// until a miss is under way, somebody has news, or a while has passed.
+    fn serve_asleep(&mut self, since: Tick) {
+        let until = since + TURN;
+        let idle = self.engine.wait(since).is_none() && !self.desk.wants_tidying();
+        self.inbox.want_turns(!idle);
+        let inbox = Arc::clone(&self.inbox);
+        loop {
+            let (received, socket) = (&mut self.received, &self.sockets[0]);
+            let slept = inbox.sleeper().sleep(|| inbox.has_news(), || received.wait(socket));
+            let Some(Ok(count)) = slept else { return };
+            self.refresh();
+            let now = self.clock.now();
+            let done = self.serve_batch(0, count, now);
+            if self.engine.in_flight() > 0 || done >= until {
+                return;
+            }
+        }
+    }
+
+    fn refresh(&mut self) {
+        if self.desk.refresh() {
+            self.engine.retain(self.desk.routes());
+        }
+    }
+
+    fn dispatch(&mut self, event: Event, now: Tick) {
         match event.token & TOKEN_KIND {
             TOKEN_LISTENER => {
                 self.serve_socket((event.token & !TOKEN_KIND) as usize);
             }
-            TOKEN_UDP => self.engine.on_udp(event.token, self.clock.now()),
+            TOKEN_UDP => self.engine.on_udp(event.token, now),
             TOKEN_TCP => {
-                let now = self.clock.now();
                 self.engine.on_tcp(event.token, event.readable, event.writable, now);
             }
             _ => self.take_jobs(),
@@ -144,18 +192,25 @@ impl Shard {
                 Err(_) => continue,
             };
             let now = self.clock.now();
-            for i in 0..count {
-                self.serve_datagram(listener, i, now);
-            }
-            self.engine.flush(now);
-            self.answer_done(now);
-            self.flush_all();
-            self.desk.end_batch(now, self.clock.now());
+            self.serve_batch(listener, count, now);
             if count < self.received.capacity() {
                 return false;
             }
         }
         true
+    }
+
+    /// Answers the `count` datagrams that were received at `now`; returns when that was done.
+    fn serve_batch(&mut self, listener: usize, count: usize, now: Tick) -> Tick {
+        for i in 0..count {
+            self.serve_datagram(listener, i, now);
+        }
+        self.engine.flush(now);
+        self.answer_done(now);
+        self.flush_all();
+        let done = self.clock.now();
+        self.desk.end_batch(now, done);
+        done
     }
 
     #[inline]

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -25,6 +26,8 @@ pub struct Server {
     pub table: RouteTable,
     /// What the configuration says of each route.
     pub policies: Box<[RoutePolicy]>,
+    /// Counts the replacements of the next two.
+    changes: AtomicU64,
     /// The routes' upstreams, replaced when a resolver file changes.
     pub routes: ArcSwap<Routes>,
     /// Who may ask, replaced when the host's addresses change.
@@ -98,6 +101,7 @@ impl Server {
             table: RouteTable::new(config),
             policies,
             routes: ArcSwap::from_pointee(routes),
+            changes: AtomicU64::new(0),
             acls: ArcSwap::default(),
             node: node.into(),
             clock,
@@ -117,5 +121,18 @@ impl Server {
             debug: AddressSet::new(debug, &own),
             own,
         }));
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// Takes over the routes' upstreams; in force with each thread's next batch.
+    pub fn set_routes(&self, routes: Routes) {
+        self.routes.store(Arc::new(routes));
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// Changes whenever the lists of clients or the upstreams were replaced.
+    #[inline]
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 }

@@ -133,7 +133,7 @@ impl Drop for World {
         }
         // What is still in flight has run out of time.
         self.clock.advance(Duration::from_secs(1));
-        self.inboxes.iter().for_each(|inbox| inbox.waker().wake());
+        self.inboxes.iter().for_each(|inbox| inbox.wake());
         for thread in self.threads.drain(..) {
             let failed = thread.join().is_err();
             assert!(!failed || std::thread::panicking(), "a thread of the server panicked");
