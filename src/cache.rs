@@ -5,7 +5,7 @@
 //! the clock that comes in as an argument. The cache knows nothing of clients and upstreams; what may
 //! be put into it is decided by [`crate::accept`] and [`crate::serve`].
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::answer::Kind;
@@ -77,7 +77,14 @@ impl Cache {
     /// A key's bytes with their hash, for the other calls.
     #[inline]
     pub fn hashed<'a>(&self, bytes: &'a [u8]) -> Hashed<'a> {
-        Hashed { bytes, hash: self.hasher.hash_one(bytes) }
+        Hashed { bytes, hash: self.hash(Key::hashed_part(bytes)) }
+    }
+
+    #[inline]
+    fn hash(&self, part: &[u8]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(part);
+        hasher.finish()
     }
 
     /// The entry of a key, whatever its age.

@@ -44,6 +44,10 @@ pub struct Client {
     pub proto: Proto,
 }
 
+/// What was found out about a packet before it is looked at in earnest.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Foreseen(Option<u64>);
+
 /// What is to be done with a packet.
 // A miss is handed on at once, not stored: a box for it would cost more than the copy.
 #[allow(clippy::large_enum_variant)]
@@ -213,10 +217,40 @@ impl Desk {
         RouteRef::new(&self.routes, index)
     }
 
-    /// Answers a packet that came at `now` into `out`, or says what else to do. `out` has at least
-    /// 1232 bytes for a datagram and 65,535 for a stream.
+    /// Reads as much of a packet as it takes to know where its answer would be, and has the processor
+    /// fetch that place: what other packets need meanwhile hides the wait for memory.
     #[inline]
-    pub fn ask(&mut self, packet: &[u8], client: Client, now: Tick, out: &mut [u8]) -> Step {
+    pub fn foresee(&self, packet: &[u8]) -> Foreseen {
+        let hash = Query::peek(packet).map(|(name, qtype)| {
+            let key = Key::of(name, qtype, false, false);
+            self.server.cache.hashed(key.as_bytes()).hash
+        });
+        if let Some(hash) = hash {
+            self.front.borrow().prefetch_places(hash);
+        }
+        Foreseen(hash)
+    }
+
+    /// The second step: has the processor fetch the answer itself.
+    #[inline]
+    pub fn foresee_answer(&self, foreseen: Foreseen) {
+        if let Some(hash) = foreseen.0 {
+            self.front.borrow().prefetch_entry(hash);
+        }
+    }
+
+    /// Answers a packet that came at `now` into `out`, or says what else to do. `out` has at least
+    /// 1232 bytes for a datagram and 65,535 for a stream. `foreseen` is what [`Desk::foresee`] said of
+    /// the same packet, or nothing.
+    #[inline]
+    pub fn ask(
+        &mut self,
+        packet: &[u8],
+        foreseen: Foreseen,
+        client: Client,
+        now: Tick,
+        out: &mut [u8],
+    ) -> Step {
         self.stats.request_size(client.proto, packet.len());
         let query = match Query::parse(packet) {
             Ok(query) => query,
@@ -236,7 +270,10 @@ impl Desk {
         }
         let cd = query.header.has(flag::CD);
         let key = Key::of(query.name, query.qtype, query.dnssec_ok(), cd);
-        let hashed = self.server.cache.hashed(key.as_bytes());
+        let hashed = match foreseen.0 {
+            Some(hash) => Hashed { bytes: key.as_bytes(), hash },
+            None => self.server.cache.hashed(key.as_bytes()),
+        };
         let hash = hashed.hash;
         let mut front = self.front.borrow_mut();
         if let Some((entry, age)) = front.get(hashed, now) {

@@ -11,6 +11,7 @@ use triomphe::ThinArc;
 
 use super::Key;
 use crate::answer::{Answer, Kind, View};
+use crate::sys;
 use crate::time::Tick;
 use crate::wire::edns::EdeRef;
 use crate::wire::header::{self, Header, Rcode, flag};
@@ -105,7 +106,7 @@ impl Entry {
             len: answer.wire.len() as u16,
             question_end: answer.question_end as u16,
             ttls: (answer.ttls.len() / 2) as u16,
-            flags: key.get(2).copied().unwrap_or(0),
+            flags: Key::marks(key),
             kind,
             failures,
             uses: AtomicU8::new(0),
@@ -225,7 +226,7 @@ impl Entry {
         let Some(question) = self.0.slice.get(header::LEN..end) else { return false };
         let Some((name, [high, low, _, _])) = question.split_last_chunk() else { return false };
         let Some((place, folded)) = key.split_first_chunk() else { return false };
-        *place == [*high, *low, head.flags] && folded == name
+        *place == [head.flags, *high, *low] && folded == name
     }
 
     /// The same for another question about the same name, for what is true of all types.
@@ -240,6 +241,14 @@ impl Entry {
         let view = View { whole: &whole, wire, ttls, ..view };
         let life = (Duration::from_secs(head.fresh.into()), Duration::from_secs(head.stale.into()));
         Entry::of(key, view, head.kind, head.route, head.stored, life, head.failures)
+    }
+
+    /// Has the processor fetch what a look at it will read first.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        let at = self.0.heap_ptr().cast::<u8>();
+        sys::prefetch(at);
+        sys::prefetch(at.wrapping_add(64));
     }
 
     /// Heap bytes of the entry, the allocator's share included.

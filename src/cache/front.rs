@@ -7,6 +7,7 @@
 //! which the shared table knows what is asked for.
 
 use super::{Entry, Freshness, Hashed};
+use crate::sys;
 use crate::time::Tick;
 
 /// Answers longer than this stay out: what the table holds on to beyond the shared table's budget,
@@ -99,6 +100,29 @@ impl Front {
     #[inline]
     fn place(&self, hash: u64) -> (usize, u32) {
         (hash as usize & (self.sets.len() - 1), (hash >> 32) as u32)
+    }
+
+    /// Has the processor fetch the places that a hash belongs to.
+    #[inline]
+    pub fn prefetch_places(&self, hash: u64) {
+        if !self.sets.is_empty() {
+            let set: *const Set = &self.sets[self.place(hash).0];
+            sys::prefetch(set.cast());
+            sys::prefetch(set.cast::<u8>().wrapping_add(64));
+        }
+    }
+
+    /// Has the processor fetch the entry that a hash seems to belong to.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: u64) {
+        if !self.sets.is_empty() {
+            let (at, tag) = self.place(hash);
+            let set = &self.sets[at];
+            let way = (0..WAYS).find(|&way| set.tags[way] == tag);
+            if let Some(entry) = way.and_then(|way| set.entries[way].as_ref()) {
+                entry.prefetch();
+            }
+        }
     }
 
     /// A fresh entry for a key and its age in seconds.

@@ -6,7 +6,7 @@ use super::Hashed;
 use crate::wire::name::MAX_NAME;
 use crate::wire::read_u16;
 
-/// What an answer is kept under: folded name, type, DO and CD, in one run of bytes.
+/// What an answer is kept under: DO and CD, type, folded name, in one run of bytes.
 #[derive(Clone)]
 pub struct Key {
     bytes: [u8; Key::MAX],
@@ -29,7 +29,7 @@ impl Key {
         let flags =
             if dnssec_ok { Key::DO } else { 0 } | if checking_disabled { Key::CD } else { 0 };
         let [high, low] = qtype.to_be_bytes();
-        key.bytes[..3].copy_from_slice(&[high, low, flags]);
+        key.bytes[..3].copy_from_slice(&[flags, high, low]);
         for (to, from) in key.bytes[3..3 + len].iter_mut().zip(name) {
             // Length bytes are below 'A', so folding may run over them.
             *to = from.to_ascii_lowercase();
@@ -44,6 +44,13 @@ impl Key {
         &self.bytes[..usize::from(self.len)]
     }
 
+    /// The part of a key's bytes that is hashed: type and name. The flags are not, so that the hash
+    /// can be had before the whole question is read.
+    #[inline]
+    pub(super) fn hashed_part(key: &[u8]) -> &[u8] {
+        key.get(1..).unwrap_or(&[])
+    }
+
     /// The folded name in a key's bytes.
     #[inline]
     pub fn name(key: &[u8]) -> &[u8] {
@@ -53,13 +60,19 @@ impl Key {
     /// The type in a key's bytes.
     #[inline]
     pub fn qtype(key: &[u8]) -> u16 {
-        read_u16(key, 0).unwrap_or(0)
+        read_u16(key, 1).unwrap_or(0)
+    }
+
+    /// The byte of flags in a key's bytes.
+    #[inline]
+    pub(super) fn marks(key: &[u8]) -> u8 {
+        key.first().copied().unwrap_or(0)
     }
 
     /// DO and CD in a key's bytes.
     #[inline]
     pub fn flags(key: &[u8]) -> (bool, bool) {
-        let flags = key.get(2).copied().unwrap_or(0);
+        let flags = Key::marks(key);
         (flags & Key::DO != 0, flags & Key::CD != 0)
     }
 
@@ -69,8 +82,8 @@ impl Key {
         let mut place = Key { bytes: [0; Key::MAX], len: key.len().min(Key::MAX) as u16 };
         let len = usize::from(place.len);
         place.bytes[..len].copy_from_slice(&key[..len]);
-        (place.bytes[0], place.bytes[1]) = (0, 0);
-        place.bytes[2] |= Key::NAME;
+        place.bytes[0] |= Key::NAME;
+        (place.bytes[1], place.bytes[2]) = (0, 0);
         place
     }
 }

@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::inbox::{Inbox, Job};
 use crate::cache::SharedKey;
 use crate::config::Tcp;
-use crate::serve::{Client, Desk, Joined, ReplyTo, Step};
+use crate::serve::{Client, Desk, Foreseen, Joined, ReplyTo, Step};
 use crate::telemetry::labels::{DropReason, Proto, ShedReason};
 use crate::telemetry::logs::Every;
 use crate::wire::MAX_MESSAGE;
@@ -286,7 +286,7 @@ impl Shared {
         desk.refresh();
         let now = desk.server.clock.now();
         let client = Client { addr: from.peer, proto: Proto::Tcp };
-        match desk.ask(message, client, now, out) {
+        match desk.ask(message, Foreseen::default(), client, now, out) {
             Step::Reply(len) => {
                 desk.end_batch(now, desk.server.clock.now());
                 match from.unsent.frame(&out[..len], permit) {

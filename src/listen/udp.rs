@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::inbox::{Inbox, Job};
 use crate::cache::SharedKey;
-use crate::serve::{Client, Desk, Joined, ReplyTo, Settled, Step};
+use crate::serve::{Client, Desk, Foreseen, Joined, ReplyTo, Settled, Step};
 use crate::sys::{Epoll, Event, Events, Interest, RecvBatch, SendBatch};
 use crate::telemetry::labels::{DropReason, Proto, ShedReason};
 use crate::time::{Clock, Tick};
@@ -202,8 +202,15 @@ impl Shard {
 
     /// Answers the `count` datagrams that were received at `now`; returns when that was done.
     fn serve_batch(&mut self, listener: usize, count: usize, now: Tick) -> Tick {
-        for i in 0..count {
-            self.serve_datagram(listener, i, now);
+        let mut foreseen = [Foreseen::default(); BATCH];
+        for (i, place) in foreseen.iter_mut().enumerate().take(count) {
+            *place = self.desk.foresee(self.received.bytes(i));
+        }
+        if count > 1 {
+            foreseen.iter().take(count).for_each(|&place| self.desk.foresee_answer(place));
+        }
+        for (i, place) in foreseen.into_iter().enumerate().take(count) {
+            self.serve_datagram(listener, i, place, now);
         }
         self.engine.flush(now);
         self.answer_done(now);
@@ -214,7 +221,7 @@ impl Shard {
     }
 
     #[inline]
-    fn serve_datagram(&mut self, listener: usize, i: usize, now: Tick) {
+    fn serve_datagram(&mut self, listener: usize, i: usize, foreseen: Foreseen, now: Tick) {
         let Some(addr) = self.received.from(i) else { return };
         if self.received.is_cut(i) {
             self.desk.stats.dropped(DropReason::Oversize);
@@ -225,7 +232,8 @@ impl Shard {
             flush(&self.desk, sends, &self.sockets[listener]);
         }
         let client = Client { addr, proto: Proto::Udp };
-        match self.desk.ask(self.received.bytes(i), client, now, sends.next_buffer()) {
+        let packet = self.received.bytes(i);
+        match self.desk.ask(packet, foreseen, client, now, sends.next_buffer()) {
             Step::Reply(len) => sends.queue(len, addr),
             Step::Silent => {}
             Step::Miss(miss) => {

@@ -81,6 +81,12 @@ impl<'a> Query<'a> {
         }
     }
 
+    /// Name and type of what may be a sound query, or not.
+    #[inline]
+    pub fn peek(packet: &'a [u8]) -> Option<(&'a [u8], u16)> {
+        read_question(packet).map(|(name, qtype, _, _)| (name, qtype))
+    }
+
     /// Whether DO is set.
     #[inline]
     pub fn dnssec_ok(&self) -> bool {
