@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use horizond::answer::{Answer, Kind, Question, Section, Writer};
-use horizond::cache::{Cache, Entry, Key};
+use horizond::cache::{Cache, Entry, Front, Key};
 use horizond::config::{Config, file};
+use horizond::respond::{self, Ask, Ttl};
 use horizond::serve::{Desk, Server};
 use horizond::telemetry::querylog::QueryLog;
 use horizond::telemetry::stats::Stats;
@@ -54,7 +55,7 @@ pub fn name(number: usize) -> anyhow::Result<(Name, u16)> {
 /// A name of 200 bytes.
 pub fn long_name(number: usize) -> anyhow::Result<Name> {
     let label = |i: usize| format!("{:a>39}", number * 7 + i);
-    let text = format!("{}.{}.{}.{}.{:b>33}.net", label(0), label(1), label(2), label(3), number);
+    let text = format!("{}.{}.{}.{}.{:b>34}.net", label(0), label(1), label(2), label(3), number);
     let name: Name = text.parse().with_context(|| format!("{text} is not a name"))?;
     anyhow::ensure!(name.as_wire().len() == 200, "{text} has {} bytes", name.as_wire().len());
     Ok(name)
@@ -113,9 +114,63 @@ pub fn entry(key: &Key, answer: Answer, route: u16) -> Arc<Entry> {
     Arc::new(Entry::new(key.as_bytes(), answer, route, Tick(0), life))
 }
 
-/// Puts an entry into the shared cache.
-pub fn put(cache: &Cache, key: &Key, entry: &Arc<Entry>) {
-    cache.put(key.as_bytes(), Arc::clone(entry));
+/// Puts an answer into the shared cache.
+pub fn put(cache: &Cache, key: &Key, answer: Answer, route: u16) -> Arc<Entry> {
+    let entry = entry(key, answer, route);
+    cache.put(key.as_bytes(), Arc::clone(&entry));
+    entry
+}
+
+/// What an answer is made of for one client: [`respond::answer`] at an age of seven seconds.
+#[inline]
+pub fn patch(answer: &Answer, ask: &Ask<'_>, out: &mut [u8]) -> usize {
+    respond::answer(answer, ask, Ttl::Elapsed(7), None, b"here", out)
+}
+
+/// The shared cache, and one thread's table in front of it.
+pub struct Tables {
+    cache: Cache,
+    front: Front,
+}
+
+impl Tables {
+    /// With room for all that the benches put into them; `front` is a power of two.
+    pub fn new(memory: u64, front: usize) -> Tables {
+        Tables { cache: Cache::new(memory, 3), front: Front::new(front) }
+    }
+
+    /// Puts an answer for A into the shared cache, and `near` also into the thread's table.
+    pub fn put(&mut self, name: &[u8], route: u16, near: bool) {
+        let key = key(name, rtype::A);
+        let entry = put(&self.cache, &key, answer(name, rtype::A, 1), route);
+        if near {
+            self.front.put(&key, self.front.hash(&key), &entry);
+        }
+    }
+
+    /// Ends what the shared cache does later.
+    pub fn settle(&self) {
+        self.cache.tidy();
+    }
+
+    /// The hash of a key, as the thread's table makes it.
+    #[inline]
+    pub fn hash(&self, key: &Key) -> u64 {
+        self.front.hash(key)
+    }
+
+    /// Whether the thread's table has a fresh entry: hashing and searching.
+    #[inline]
+    pub fn find_near(&mut self, key: &Key) -> bool {
+        let hash = self.front.hash(key);
+        self.front.get(key, hash, Tick(1)).is_some()
+    }
+
+    /// The shared cache's entry: hashing, searching and counting one more pointer to it.
+    #[inline]
+    pub fn find_shared(&self, key: &[u8]) -> Option<Arc<Entry>> {
+        self.cache.get(key)
+    }
 }
 
 /// Three routes, one shard, no address bound; with `more` suffixes under the second.
