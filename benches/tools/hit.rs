@@ -8,7 +8,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 use horizond::serve::{Client, Desk, Step};
 use horizond::sys::{RecvBatch, SendBatch};
 use horizond::telemetry::labels::Proto;
@@ -161,11 +161,11 @@ impl Asker {
             self.sends.queue(asked.packet.len(), self.server);
         }
         ensure!(self.sends.flush(&self.socket) == 0, "the queries cannot be sent");
-        let count = shard.received.receive(&shard.socket)?;
+        let count = shard.received.receive(&shard.socket).context("no query came")?;
         ensure!(count == questions.len(), "{count} of {} queries came", questions.len());
         serve(shard, count);
         ensure!(shard.sends.flush(&shard.socket) == 0, "the answers cannot be sent");
-        let count = self.received.receive(&self.socket)?;
+        let count = self.received.receive(&self.socket).context("no answer came")?;
         ensure!(count == questions.len(), "{count} of {} answers came", questions.len());
         let age = shard.clock.now().0 / 1_000_000;
         for (i, asked) in questions.iter().enumerate() {
