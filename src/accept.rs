@@ -6,13 +6,14 @@
 
 mod names;
 
-use names::{names_are_sound, owner_is, owner_is_above, parts_all};
+use names::{is_question_pointer, names_are_sound, owner_is, owner_is_above, parts_all};
+use smallvec::SmallVec;
 
 use crate::answer::{Answer, Kind, Question, Section, Writer};
 use crate::wire::edns::{Ede, Edns, code};
 use crate::wire::header::{self, Header, Rcode, flag};
 use crate::wire::records::{NameBuf, Record, Records, names_in, skip_name};
-use crate::wire::{read_u16, read_u32, rtype, write_u32};
+use crate::wire::{read_u16, read_u32, rtype};
 
 /// What was asked, and how.
 #[derive(Debug, Clone, Copy)]
@@ -86,15 +87,14 @@ pub fn judge(asked: Asked<'_>, message: &[u8], caps: Caps) -> Verdict {
     let survey = Survey::take(message, &header, question_end);
     if header.has(flag::TC) {
         // Any other code would reach the client as a truncated answer that is none.
-        let sound = survey.filter(|s| {
-            matches!(s.rcode, Rcode::NOERROR | Rcode::NXDOMAIN)
-                && s.is_answer(&asked.question, message)
-        });
-        return Verdict::Truncated(sound.map(|survey| {
-            let mut accepted = survey.accept(&asked.question, message, caps, flag::TC);
+        let sound = survey.and_then(|survey| {
+            let passes = matches!(survey.rcode, Rcode::NOERROR | Rcode::NXDOMAIN);
+            let found = survey.answers(&asked.question, message).filter(|_| passes)?;
+            let mut accepted = survey.accept(&asked.question, message, found, caps, flag::TC);
             accepted.lifetime = None;
-            Box::new(accepted)
-        }));
+            Some(Box::new(accepted))
+        });
+        return Verdict::Truncated(sound);
     }
     let Some(survey) = survey else { return Verdict::Malformed };
     let rcode = survey.rcode;
@@ -103,10 +103,13 @@ pub fn judge(asked: Asked<'_>, message: &[u8], caps: Caps) -> Verdict {
             Verdict::NoEdns(rcode)
         }
         Rcode::FORMERR | Rcode::BADVERS if asked.edns => Verdict::NoEdns(rcode),
-        Rcode::NOERROR | Rcode::NXDOMAIN if survey.is_answer(&asked.question, message) => {
-            Verdict::Accepted(survey.accept(&asked.question, message, caps, 0))
-        }
-        Rcode(6..=10) => Verdict::Accepted(survey.accept(&asked.question, message, caps, 0)),
+        Rcode::NOERROR | Rcode::NXDOMAIN => match survey.answers(&asked.question, message) {
+            Some(found) => {
+                Verdict::Accepted(survey.accept(&asked.question, message, found, caps, 0))
+            }
+            None => failed(rcode, survey.ede),
+        },
+        Rcode(6..=10) => Verdict::Accepted(survey.accept(&asked.question, message, false, caps, 0)),
         _ => failed(rcode, survey.ede),
     }
 }
@@ -130,7 +133,7 @@ fn match_question(asked: &Question<'_>, message: &[u8], header: &Header) -> Opti
 
 /// What one walk over the records finds.
 struct Survey {
-    records: Vec<Record>,
+    records: SmallVec<[Record; 6]>,
     question_end: usize,
     end: usize,
     rcode: Rcode,
@@ -146,7 +149,7 @@ impl Survey {
         let [_, answers, authorities, additionals] = header.counts;
         let mut walk = Records::new(message, question_end, [answers, authorities, additionals]);
         let mut survey = Survey {
-            records: Vec::new(),
+            records: SmallVec::new(),
             question_end,
             end: 0,
             rcode: Rcode(header.rcode()),
@@ -157,7 +160,10 @@ impl Survey {
         };
         for record in walk.by_ref() {
             let record = record.ok()?;
-            NameBuf::expand(message, record.start)?;
+            // Nearly every owner is a pointer to the question, which is known to be a name.
+            if !is_question_pointer(message, record.start) {
+                NameBuf::expand(message, record.start)?;
+            }
             names_are_sound(message, &record)?;
             match record.rtype {
                 rtype::OPT => survey.note_opt(message, &record)?,
@@ -215,9 +221,10 @@ impl Survey {
         let mut target: Option<NameBuf> = None;
         for step in 0..=MAX_CHAIN {
             let name = target.as_ref().map_or(question.name, NameBuf::as_wire);
+            let own = |at| target.is_none() && is_question_pointer(message, at);
             let mut cname = None;
             for record in self.section(0).filter(|r| r.class == question.qclass) {
-                if !owner_is(message, record.start, name) {
+                if !own(record.start) && !owner_is(message, record.start, name) {
                     if record.rtype == rtype::DNAME && owner_is_above(message, record.start, name) {
                         return Some(true);
                     }
@@ -239,9 +246,9 @@ impl Survey {
         None
     }
 
-    /// Whether it answers the question at all: with records for it, or with none.
-    fn is_answer(&self, question: &Question<'_>, message: &[u8]) -> bool {
-        !self.is_referral() && self.chain(question, message).is_some()
+    /// Whether it has records for the question; `None` where it does not answer it at all.
+    fn answers(&self, question: &Question<'_>, message: &[u8]) -> Option<bool> {
+        if self.is_referral() { None } else { self.chain(question, message) }
     }
 
     /// Whether it only says who else might know (RFC 2308, 2.2, types 1 and 3): a server that was
@@ -265,8 +272,15 @@ impl Survey {
         (rname_end + 20 == soa.rdata.end).then_some(sane_ttl(soa.ttl).min(sane_ttl(minimum)))
     }
 
-    fn accept(self, question: &Question<'_>, message: &[u8], caps: Caps, flags: u16) -> Accepted {
-        let found = self.chain(question, message) == Some(true);
+    /// What clients get; `found`: with records for the question.
+    fn accept(
+        self,
+        question: &Question<'_>,
+        message: &[u8],
+        found: bool,
+        caps: Caps,
+        flags: u16,
+    ) -> Accepted {
         let kind = match self.rcode {
             Rcode::NOERROR if found => Kind::Positive,
             Rcode::NOERROR | Rcode::NXDOMAIN => Kind::Negative,
@@ -283,7 +297,9 @@ impl Survey {
         };
         let ttl_cap = if kind == Kind::Negative { lifetime.unwrap_or(cap).min(cap) } else { cap };
         let flags = flags | if self.authentic { flag::AD } else { 0 };
-        let mut writer = Writer::new(*question, self.rcode, flags);
+        // The offsets of the TTLs go behind the records.
+        let room = message.len() - self.question_end + 2 * self.records.len();
+        let mut writer = Writer::with_room(*question, self.rcode, flags, room);
         writer.kind = kind;
         self.copy_records(message, ttl_cap, &mut writer);
         writer.ede = self.ede;
@@ -301,16 +317,9 @@ impl Survey {
         let kept = self.records.iter().position(hop).unwrap_or(self.records.len());
         let cut = self.records.get(kept).map_or(self.end, |r| r.start);
         let (straight, moved) = self.records.split_at(kept);
-        let mut bytes = message[self.question_end..cut].to_vec();
-        let mut counts = [0; 3];
-        let mut ttls = Vec::with_capacity(straight.len());
-        for record in straight {
-            counts[usize::from(record.section)] += 1;
-            let at = record.ttl_at - self.question_end;
-            write_u32(&mut bytes, at, sane_ttl(record.ttl).min(ttl_cap));
-            ttls.push(record.ttl_at as u16);
-        }
-        writer.copied(&bytes, counts, ttls);
+        let patches =
+            straight.iter().map(|r| (r.section, r.ttl_at as u16, sane_ttl(r.ttl).min(ttl_cap)));
+        writer.copied(&message[self.question_end..cut], patches);
         // These are additional records alone: what does not fit any more may go without TC.
         for record in moved.iter().filter(|r| !hop(r)) {
             if copy_expanded(message, record, ttl_cap, writer).is_none() {

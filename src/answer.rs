@@ -4,9 +4,11 @@
 //! the cache holds them; [`crate::respond`] turns them into the bytes for one client. Nothing here
 //! knows clients, routes or time.
 
-use crate::wire::edns::{Ede, ede};
+use smallvec::SmallVec;
+
+use crate::wire::edns::{Ede, EdeRef, ede};
 use crate::wire::header::{self, Header, Rcode, flag};
-use crate::wire::{MAX_MESSAGE, write_u16};
+use crate::wire::{MAX_MESSAGE, write_u16, write_u32};
 
 /// What sort of answer it is: how long it may live and how it is counted depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,9 +24,8 @@ pub enum Kind {
 /// One answer: header with id 0, folded question, records without OPT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// The message, and behind it the offsets of its TTLs, two bytes each: one allocation, since
-    /// hundreds of thousands of these are kept.
-    bytes: Box<[u8]>,
+    /// The message, and behind it the offsets of its TTLs, two bytes each.
+    bytes: Vec<u8>,
     len: u16,
     question_end: u16,
     /// What sort of answer it is.
@@ -32,20 +33,54 @@ pub struct Answer {
     ede: Option<Box<Ede>>,
 }
 
+/// An answer as clients get it, wherever it is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// Message and offsets, as they lie.
+    pub whole: &'a [u8],
+    /// See [`Answer::wire`].
+    pub wire: &'a [u8],
+    /// The offsets of all TTLs in `wire`, two bytes each.
+    pub ttls: &'a [u8],
+    /// See [`Answer::question_end`].
+    pub question_end: usize,
+    /// See [`Answer::ede`].
+    pub ede: Option<EdeRef<'a>>,
+}
+
+impl View<'_> {
+    /// Offsets of all TTLs in the message.
+    #[inline]
+    pub fn ttls(&self) -> impl ExactSizeIterator<Item = usize> + '_ {
+        self.ttls.chunks_exact(2).map(|at| usize::from(u16::from_be_bytes([at[0], at[1]])))
+    }
+
+    /// The response code (never an extended one).
+    #[inline]
+    pub fn rcode(&self) -> Rcode {
+        Rcode(u16::from(self.wire[3] & 0x0f))
+    }
+
+    /// The extended error that a stale use of this answer carries (RFC 8914, 4.4 and 4.20).
+    pub fn stale_code(&self) -> u16 {
+        if self.rcode() == Rcode::NXDOMAIN { ede::STALE_NXDOMAIN } else { ede::STALE }
+    }
+}
+
 impl Answer {
+    /// As [`crate::respond`] takes it.
+    #[inline]
+    pub fn view(&self) -> View<'_> {
+        let (wire, ttls) = self.bytes.split_at(usize::from(self.len));
+        let ede = self.ede.as_deref().map(Ede::as_ref);
+        View { whole: &self.bytes, wire, ttls, question_end: self.question_end(), ede }
+    }
+
     /// The message. Flags have QR, RA, the rcode, AD where the upstream vouched for it, and AA for
     /// local data.
     #[inline]
     pub fn wire(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
-    }
-
-    /// Offsets of all TTLs in [`Answer::wire`].
-    #[inline]
-    pub fn ttls(&self) -> impl ExactSizeIterator<Item = usize> + '_ {
-        self.bytes[usize::from(self.len)..]
-            .chunks_exact(2)
-            .map(|at| usize::from(u16::from_be_bytes([at[0], at[1]])))
     }
 
     /// The upstream's extended error, or ours.
@@ -71,32 +106,12 @@ impl Answer {
         Rcode(u16::from(self.bytes[3] & 0x0f))
     }
 
-    /// The same to a question of another type.
-    pub fn with_type(&self, qtype: u16) -> Answer {
-        let mut answer = self.clone();
-        if let Some(at) = answer.question_end().checked_sub(4) {
-            write_u16(&mut answer.bytes, at, qtype);
-        }
-        answer
-    }
-
-    /// Heap bytes behind this value.
-    pub fn heap(&self) -> usize {
-        let ede = |ede: &Ede| size_of::<Ede>() + ede.text.len();
-        self.bytes.len() + self.ede().map_or(0, ede)
-    }
-
     /// A failure without records.
     pub fn failure(question: Question<'_>, rcode: Rcode, ede: Ede) -> Answer {
         let mut writer = Writer::new(question, rcode, 0);
         writer.kind = Kind::Failure;
         writer.ede = Some(ede);
         writer.finish()
-    }
-
-    /// The extended error that a stale use of this answer carries (RFC 8914, 4.4 and 4.20).
-    pub fn stale_code(&self) -> u16 {
-        if self.rcode() == Rcode::NXDOMAIN { ede::STALE_NXDOMAIN } else { ede::STALE }
     }
 }
 
@@ -123,7 +138,7 @@ pub enum Section {
 /// Writes an [`Answer`], records in the order of their sections.
 pub struct Writer {
     wire: Vec<u8>,
-    ttls: Vec<u16>,
+    ttls: SmallVec<[u16; 16]>,
     counts: [u16; 3],
     question_end: usize,
     /// See [`Answer::kind`]; positive until told otherwise.
@@ -135,15 +150,27 @@ pub struct Writer {
 impl Writer {
     /// Header (QR, RA and `flags`, such as AA or AD) and question.
     pub fn new(question: Question<'_>, rcode: Rcode, flags: u16) -> Writer {
+        Writer::with_room(question, rcode, flags, 64)
+    }
+
+    /// The same with room for so many bytes of records.
+    pub fn with_room(question: Question<'_>, rcode: Rcode, flags: u16, room: usize) -> Writer {
         let flags = flag::QR | flag::RA | flags | (rcode.0 & flag::RCODE);
         let head = Header { id: 0, flags, counts: [1, 0, 0, 0] };
-        let mut wire = Vec::with_capacity(header::LEN + question.name.len() + 64);
+        let mut wire = Vec::with_capacity(header::LEN + question.name.len() + 4 + room);
         wire.extend(head.to_bytes());
         wire.extend(question.name);
         wire.extend(question.qtype.to_be_bytes());
         wire.extend(question.qclass.to_be_bytes());
         let question_end = wire.len();
-        Writer { wire, ttls: vec![], counts: [0; 3], question_end, kind: Kind::Positive, ede: None }
+        Writer {
+            wire,
+            ttls: SmallVec::new(),
+            counts: [0; 3],
+            question_end,
+            kind: Kind::Positive,
+            ede: None,
+        }
     }
 
     /// Adds one record; `owner` is uncompressed wire format or a pointer such as `c0 0c`. Tells
@@ -171,14 +198,17 @@ impl Writer {
         true
     }
 
-    /// Adds bytes of whole records as they are: `counts` of each section, TTLs at `ttls` counted
-    /// from the start of the message. For copies out of a message whose question has the same
-    /// length, so that compression pointers stay right.
-    pub fn copied(&mut self, bytes: &[u8], counts: [u16; 3], ttls: Vec<u16>) {
+    /// Adds bytes of whole records as they are, all of the message behind the question; of each its
+    /// section, the offset of its TTL, and the TTL that it shall have. For copies out of a message
+    /// whose question has the same length, so that compression pointers and offsets stay right.
+    pub fn copied(&mut self, bytes: &[u8], records: impl Iterator<Item = (u8, u16, u32)>) {
         self.wire.extend(bytes);
-        self.ttls.extend(ttls);
-        for (sum, count) in self.counts.iter_mut().zip(counts) {
-            *sum += count;
+        for (section, at, ttl) in records {
+            if let Some(count) = self.counts.get_mut(usize::from(section)) {
+                *count += 1;
+            }
+            write_u32(&mut self.wire, usize::from(at), ttl);
+            self.ttls.push(at);
         }
     }
 
@@ -195,7 +225,7 @@ impl Writer {
         let len = self.wire.len() as u16;
         self.wire.extend(self.ttls.iter().flat_map(|at| at.to_be_bytes()));
         Answer {
-            bytes: self.wire.into(),
+            bytes: self.wire,
             len,
             question_end: self.question_end as u16,
             kind: self.kind,

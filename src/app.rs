@@ -329,7 +329,7 @@ impl Threads {
                     break Ok(());
                 }
                 Some(name) = self.ended.recv() => break Err(AppError::Thread(name)),
-                _ = tidy.tick() => server.cache.tidy(),
+                _ = tidy.tick() => server.cache.tidy(server.clock.now()),
             }
         };
         let until = server.clock.now() + drain;

@@ -5,35 +5,54 @@
 //! bound to the same address and may send to any client. The number of waiters is limited, in all and
 //! per route, so that the clients of a dead horizon cannot take the places of the others'.
 
-use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hashbrown::HashMap;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use smallvec::{SmallVec, smallvec};
+
+use crate::cache::{Hashed, SharedKey};
 
 /// What became of a question that was to be joined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Join {
     /// It is the first: the caller must start an exchange, and end it with [`Flights::take`].
-    Leader,
+    Leader(SharedKey),
     /// It waits for an exchange that is under way.
     Follower,
     /// There are too many waiters: it was not taken.
     Full,
 }
 
+/// Those who wait for one answer: nearly always one.
+pub type Waiters<W> = SmallVec<[W; 1]>;
+
 struct Flight<W> {
+    key: SharedKey,
     route: u16,
-    waiters: Vec<W>,
+    waiters: Waiters<W>,
 }
 
-type Table<W> = HashMap<Box<[u8]>, Flight<W>, foldhash::fast::RandomState>;
+impl<W> Flight<W> {
+    fn is(&self, key: Hashed<'_>) -> bool {
+        self.key.hashed().hash == key.hash && self.key.as_bytes() == key.bytes
+    }
+}
+
+/// A lock on a cache line of its own.
+#[repr(align(64))]
+struct Table<W>(Mutex<HashTable<Flight<W>>>);
+
+/// A count on a pair of cache lines of its own.
+#[repr(align(128))]
+#[derive(Default)]
+struct Count(AtomicUsize);
 
 /// Questions in flight and who waits for each.
 pub struct Flights<W> {
-    tables: Box<[Mutex<Table<W>>]>,
-    hasher: foldhash::fast::RandomState,
-    waiting: Box<[AtomicUsize]>,
+    tables: Box<[Table<W>]>,
+    waiting: Box<[Count]>,
     limit: usize,
     per_route: usize,
 }
@@ -46,27 +65,26 @@ impl<W> Flights<W> {
     /// where there are several.
     pub fn new(limit: usize, routes: usize) -> Flights<W> {
         Flights {
-            tables: (0..TABLES).map(|_| Mutex::default()).collect(),
-            hasher: foldhash::fast::RandomState::default(),
-            waiting: (0..routes.max(1)).map(|_| AtomicUsize::new(0)).collect(),
+            tables: (0..TABLES).map(|_| Table(Mutex::default())).collect(),
+            waiting: (0..routes.max(1)).map(|_| Count::default()).collect(),
             limit,
             per_route: if routes > 1 { limit.div_ceil(2) } else { limit },
         }
     }
 
-    fn table(&self, key: &[u8]) -> MutexGuard<'_, Table<W>> {
-        let at = self.hasher.hash_one(key) as usize % TABLES;
+    fn table(&self, key: Hashed<'_>) -> MutexGuard<'_, HashTable<Flight<W>>> {
+        let at = (key.hash >> 40) as usize % TABLES;
         // A panic elsewhere cannot leave a table half changed: each change is one call.
-        self.tables[at].lock().unwrap_or_else(PoisonError::into_inner)
+        self.tables[at].0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn count(&self, route: u16) -> &AtomicUsize {
         let last = self.waiting.len() - 1;
-        &self.waiting[usize::from(route).min(last)]
+        &self.waiting[usize::from(route).min(last)].0
     }
 
     /// Adds a waiter for `key`, whose name belongs to `route`.
-    pub fn join(&self, key: &[u8], route: u16, waiter: W) -> Join {
+    pub fn join(&self, key: Hashed<'_>, route: u16, waiter: W) -> Join {
         let count = self.count(route);
         let taken = count.load(Ordering::Relaxed) >= self.per_route;
         if taken || self.waiting() >= self.limit {
@@ -74,24 +92,33 @@ impl<W> Flights<W> {
         }
         count.fetch_add(1, Ordering::Relaxed);
         let mut table = self.table(key);
-        if let Some(flight) = table.get_mut(key) {
-            flight.waiters.push(waiter);
-            return Join::Follower;
+        match table.entry(key.hash, |f| f.is(key), |f| f.key.hashed().hash) {
+            Entry::Occupied(mut flight) => {
+                flight.get_mut().waiters.push(waiter);
+                Join::Follower
+            }
+            Entry::Vacant(place) => {
+                let shared = SharedKey::new(key);
+                let key = shared.clone();
+                place.insert(Flight { key, route, waiters: smallvec![waiter] });
+                Join::Leader(shared)
+            }
         }
-        table.insert(key.into(), Flight { route, waiters: vec![waiter] });
-        Join::Leader
     }
 
     /// Ends the flight of `key` and hands over everyone who waits for it; none if there is none.
-    pub fn take(&self, key: &[u8]) -> Vec<W> {
-        let Some(flight) = self.table(key).remove(key) else { return Vec::new() };
+    pub fn take(&self, key: Hashed<'_>) -> Waiters<W> {
+        let flight = match self.table(key).find_entry(key.hash, |f| f.is(key)) {
+            Ok(place) => place.remove().0,
+            Err(_) => return Waiters::new(),
+        };
         self.count(flight.route).fetch_sub(flight.waiters.len(), Ordering::Relaxed);
         flight.waiters
     }
 
     /// How many clients wait.
     pub fn waiting(&self) -> usize {
-        self.waiting.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+        self.waiting.iter().map(|count| count.0.load(Ordering::Relaxed)).sum()
     }
 }
 
@@ -99,28 +126,40 @@ impl<W> Flights<W> {
 mod tests {
     use super::*;
 
+    /// A key of one letter, with a hash that differs enough.
+    fn key(bytes: &[u8]) -> Hashed<'_> {
+        let hash = bytes
+            .iter()
+            .fold(0, |sum, &b| (sum ^ u64::from(b)).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        Hashed { bytes, hash }
+    }
+
+    fn leads(join: Join) -> bool {
+        matches!(join, Join::Leader(_))
+    }
+
     #[test]
     fn one_leads_and_the_others_wait() {
         let flights = Flights::new(3, 1);
-        assert_eq!(flights.join(b"a", 0, 1), Join::Leader);
-        assert_eq!(flights.join(b"a", 0, 2), Join::Follower);
-        assert_eq!(flights.join(b"b", 0, 3), Join::Leader);
-        assert_eq!(flights.join(b"b", 0, 4), Join::Full);
-        assert_eq!(flights.take(b"a"), [1, 2]);
-        assert!(flights.take(b"a").is_empty());
+        assert!(leads(flights.join(key(b"a"), 0, 1)));
+        assert_eq!(flights.join(key(b"a"), 0, 2), Join::Follower);
+        assert!(leads(flights.join(key(b"b"), 0, 3)));
+        assert_eq!(flights.join(key(b"b"), 0, 4), Join::Full);
+        assert_eq!(flights.take(key(b"a"))[..], [1, 2]);
+        assert!(flights.take(key(b"a")).is_empty());
         assert_eq!(flights.waiting(), 1);
-        assert_eq!(flights.join(b"a", 0, 5), Join::Leader);
+        assert!(leads(flights.join(key(b"a"), 0, 5)));
     }
 
     #[test]
     fn one_route_cannot_take_all_places() {
         let flights = Flights::new(4, 2);
-        assert_eq!(flights.join(b"a", 0, 1), Join::Leader);
-        assert_eq!(flights.join(b"a", 0, 2), Join::Follower);
-        assert_eq!(flights.join(b"a", 0, 3), Join::Full);
-        assert_eq!(flights.join(b"b", 1, 4), Join::Leader);
-        assert_eq!(flights.take(b"a"), [1, 2]);
-        assert_eq!(flights.join(b"a", 0, 5), Join::Leader);
+        assert!(leads(flights.join(key(b"a"), 0, 1)));
+        assert_eq!(flights.join(key(b"a"), 0, 2), Join::Follower);
+        assert_eq!(flights.join(key(b"a"), 0, 3), Join::Full);
+        assert!(leads(flights.join(key(b"b"), 1, 4)));
+        assert_eq!(flights.take(key(b"a"))[..], [1, 2]);
+        assert!(leads(flights.join(key(b"a"), 0, 5)));
     }
 
     #[test]
@@ -132,7 +171,7 @@ mod tests {
                 let (flights, leaders) = (&flights, &leaders);
                 scope.spawn(move || {
                     for i in 0..2500 {
-                        if flights.join(b"same", 0, thread * 2500 + i) == Join::Leader {
+                        if leads(flights.join(key(b"same"), 0, thread * 2500 + i)) {
                             leaders.fetch_add(1, Ordering::Relaxed);
                         }
                     }
@@ -140,7 +179,7 @@ mod tests {
             }
         });
         assert_eq!(leaders.into_inner(), 1);
-        let mut all = flights.take(b"same");
+        let mut all = flights.take(key(b"same"));
         all.sort_unstable();
         assert!(all.into_iter().eq(0..10_000));
     }

@@ -1,9 +1,9 @@
 //! Makes the last bytes: id, case of the question, flags, TTLs, EDNS, truncation.
 //!
-//! Takes an [`Answer`] and what one client needs to know, and writes into the buffer that is sent.
+//! Takes an answer's [`View`] and what one client needs to know, and writes into the buffer that is sent.
 //! Nothing here allocates, looks up or decides.
 
-use crate::answer::Answer;
+use crate::answer::View;
 use crate::wire::edns::{Ede, MIN_PAYLOAD, OPT_LEN, OUR_PAYLOAD, OptWriter, code};
 use crate::wire::header::{self, Header, Rcode, flag};
 use crate::wire::query::Query;
@@ -72,7 +72,7 @@ pub enum Ttl {
 /// Returns 0 if not even header, question and OPT fit, which takes an `out` under 300 bytes.
 #[inline]
 pub fn answer(
-    answer: &Answer,
+    answer: View<'_>,
     ask: &Ask<'_>,
     ttl: Ttl,
     note: Option<&Ede>,
@@ -81,7 +81,7 @@ pub fn answer(
 ) -> usize {
     let room = usize::from(ask.room).min(out.len());
     let out = &mut out[..room];
-    let wire = answer.wire();
+    let wire = answer.wire;
     let reserve = if ask.edns.is_some() { OPT_LEN } else { 0 };
     let mut end = wire.len();
     if end + reserve > room {
@@ -99,7 +99,7 @@ pub fn answer(
 }
 
 #[inline]
-fn patch_head(answer: &Answer, ask: &Ask<'_>, out: &mut [u8]) {
+fn patch_head(answer: View<'_>, ask: &Ask<'_>, out: &mut [u8]) {
     write_u16(out, 0, ask.id);
     let mut flags = u16::from_be_bytes([out[2], out[3]]);
     flags |= ask.flags & (flag::RD | flag::CD);
@@ -107,13 +107,13 @@ fn patch_head(answer: &Answer, ask: &Ask<'_>, out: &mut [u8]) {
         flags &= !flag::AD;
     }
     write_u16(out, 2, flags);
-    if answer.question_end() == header::LEN + ask.name.len() + 4 {
+    if answer.question_end == header::LEN + ask.name.len() + 4 {
         out[header::LEN..header::LEN + ask.name.len()].copy_from_slice(ask.name);
     }
 }
 
 #[inline]
-fn patch_ttls(answer: &Answer, ttl: Ttl, out: &mut [u8]) {
+fn patch_ttls(answer: View<'_>, ttl: Ttl, out: &mut [u8]) {
     if ttl == Ttl::Elapsed(0) {
         return;
     }
@@ -131,7 +131,7 @@ fn patch_ttls(answer: &Answer, ttl: Ttl, out: &mut [u8]) {
 
 #[inline]
 fn append_opt(
-    answer: &Answer,
+    answer: View<'_>,
     edns: AskEdns,
     note: Option<&Ede>,
     nsid: &[u8],
@@ -142,7 +142,7 @@ fn append_opt(
     if edns.nsid {
         opt.option(code::NSID, &[nsid]);
     }
-    for error in note.into_iter().chain(answer.ede()) {
+    for error in note.map(Ede::as_ref).into_iter().chain(answer.ede) {
         opt.ede(error);
     }
     let end = opt.finish();
@@ -154,12 +154,12 @@ fn append_opt(
 /// Copies header, question and as many whole records as fit beside an OPT, sets TC and the counts.
 /// Additional records alone may go without TC (RFC 2181, 9).
 #[cold]
-fn truncate(answer: &Answer, ask: &Ask<'_>, out: &mut [u8]) -> Option<usize> {
-    let wire = answer.wire();
+fn truncate(answer: View<'_>, ask: &Ask<'_>, out: &mut [u8]) -> Option<usize> {
+    let wire = answer.wire;
     let reserve = ask.edns.map_or(0, |e| OPT_LEN + if e.nsid { 4 } else { 0 });
     let limit = out.len().checked_sub(reserve)?;
-    let mut head = answer.header();
-    let mut end = answer.question_end();
+    let mut head = Header::read(wire)?;
+    let mut end = answer.question_end;
     let [questions, sections @ ..] = head.counts;
     let mut counts = [0u16; 3];
     for record in Records::new(wire, end, sections) {
@@ -203,7 +203,7 @@ pub fn fault(
     let extended = (rcode.0 >> 4) as u8;
     let Some(mut opt) = OptWriter::begin(out, echo, extended, false) else { return 0 };
     if let Some(ede) = ede {
-        opt.ede(ede);
+        opt.ede(ede.as_ref());
     }
     opt.finish()
 }

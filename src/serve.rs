@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::answer::{self, Answer, Question};
-use crate::cache::{Entry, Freshness, Front, Key};
+use crate::cache::{Entry, Freshness, Front, Hashed, Key, SharedKey};
 use crate::coalesce::Join;
 use crate::config::Refuse;
 use crate::local;
@@ -45,19 +45,22 @@ pub struct Client {
 }
 
 /// What is to be done with a packet.
+// A miss is handed on at once, not stored: a box for it would cost more than the copy.
+#[allow(clippy::large_enum_variant)]
 pub enum Step {
     /// So many bytes of the buffer are the answer.
     Reply(usize),
     /// Nothing.
     Silent,
     /// To be joined, with a way to reply, by [`Desk::join`].
-    Miss(Box<Miss>),
+    Miss(Miss),
 }
 
 /// A question that only an upstream can answer.
 pub struct Miss {
     /// Its key.
     pub key: Key,
+    hash: u64,
     /// Index of the route that owns the name.
     pub route: u16,
     waiter: Waiting,
@@ -118,7 +121,7 @@ pub enum Joined {
     /// An exchange must be started for it, by a shard, unless [`Desk::ready`] finds an answer.
     Start {
         /// Its key.
-        key: Box<[u8]>,
+        key: SharedKey,
         /// Its route.
         route: u16,
     },
@@ -227,19 +230,20 @@ impl Desk {
         }
         let cd = query.header.has(flag::CD);
         let key = Key::of(query.name, query.qtype, query.dnssec_ok(), cd);
+        let hashed = self.server.cache.hashed(key.as_bytes());
+        let hash = hashed.hash;
         let mut front = self.front.borrow_mut();
-        let hash = front.hash(&key);
-        if let Some((entry, age)) = front.get(&key, hash, now) {
+        if let Some((entry, age)) = front.get(hashed, now) {
             return self.hit(&query, &ask, client, entry, age, out);
         }
-        if let Some(entry) = self.server.cache.get(key.as_bytes())
+        if let Some(entry) = self.server.cache.get(hashed)
             && let Freshness::Fresh(age) = entry.freshness(now)
         {
-            front.put(&key, hash, &entry);
+            front.put(hashed, &entry);
             return self.hit(&query, &ask, client, &entry, age, out);
         }
         drop(front);
-        self.miss(&query, &ask, client, key, now, out)
+        self.miss(&query, &ask, client, (key, hash), now, out)
     }
 
     #[inline]
@@ -253,17 +257,18 @@ impl Desk {
         out: &mut [u8],
     ) -> Step {
         let nsid = self.server.node.as_bytes();
-        let len = respond::answer(&entry.answer, ask, Ttl::Elapsed(age), None, nsid, out);
-        self.stats.request(entry.route, client.proto, Family::of(&client.addr), query.qtype);
-        let rcode = entry.answer.rcode();
+        let len = respond::answer(entry.view(), ask, Ttl::Elapsed(age), None, nsid, out);
+        let route = entry.route();
+        self.stats.request(route, client.proto, Family::of(&client.addr), query.qtype);
+        let rcode = entry.rcode();
         let source = Source::Cache(kind(entry));
-        self.stats.response(entry.route, rcode.0, source);
+        self.stats.response(route, rcode.0, source);
         self.stats.response_size(client.proto, len);
-        if let Some(hits) = self.hits.get(usize::from(entry.route)) {
+        if let Some(hits) = self.hits.get(usize::from(route)) {
             hits.set(hits.get() + 1);
         }
         if self.log.wants(rcode.0) {
-            let line = Line { route: entry.route, rcode, source, size: len, took: Duration::ZERO };
+            let line = Line { route, rcode, source, size: len, took: Duration::ZERO };
             self.log_query(query.name, query.qtype, client, line);
         }
         Step::Reply(len)
@@ -291,7 +296,7 @@ impl Desk {
         query: &Query<'_>,
         ask: &Ask<'_>,
         client: Client,
-        key: Key,
+        (key, hash): (Key, u64),
         now: Tick,
         out: &mut [u8],
     ) -> Step {
@@ -310,14 +315,14 @@ impl Desk {
             return self.reply(reply, &answer, Source::Refused, out);
         };
         let known = self
-            .no_such_name(key.as_bytes(), owner.route, now)
+            .no_such_name(Hashed { bytes: key.as_bytes(), hash }, owner.route, now)
             .or_else(|| self.remembered_failure(key.as_bytes(), owner.route, now));
         if let Some(settled) = known {
             let nsid = self.server.node.as_bytes();
             let entry = &settled.entry;
             let len =
-                respond::answer(&entry.answer, ask, settled.ttl, settled.note.as_ref(), nsid, out);
-            return self.replied(reply, entry.answer.rcode(), settled.source, len);
+                respond::answer(entry.view(), ask, settled.ttl, settled.note.as_ref(), nsid, out);
+            return self.replied(reply, entry.rcode(), settled.source, len);
         }
         self.stats.cache_miss(owner.route);
         if !query.header.has(flag::RD) {
@@ -335,7 +340,7 @@ impl Desk {
             client,
             since: now,
         };
-        Step::Miss(Box::new(Miss { key, route: owner.route, waiter }))
+        Step::Miss(Miss { key, hash, route: owner.route, waiter })
     }
 
     /// What this server answers without an upstream, by rule.
@@ -353,23 +358,24 @@ impl Desk {
 
     /// Has a miss wait for its answer.
     pub fn join(&mut self, miss: Miss, reply_to: ReplyTo) -> Joined {
-        let Miss { key, route, waiter } = miss;
+        let Miss { key, hash, route, waiter } = miss;
         let waiter = Waiter { waiting: waiter, reply_to };
-        match self.server.flights.join(key.as_bytes(), route, waiter) {
+        let key = Hashed { bytes: key.as_bytes(), hash };
+        match self.server.flights.join(key, route, waiter) {
             Join::Follower => Joined::Waits,
             Join::Full => {
                 self.stats.shed(ShedReason::Waiting);
                 Joined::Shed
             }
-            Join::Leader => Joined::Start { key: key.as_bytes().into(), route },
+            Join::Leader(key) => Joined::Start { key, route },
         }
     }
 
     /// Takes back everyone who waits for a key whose exchange could not be started; they get no
     /// answer, so that their resolvers ask again (an overload must not look like a failure of the
     /// name).
-    pub fn shed(&mut self, key: &[u8], reason: ShedReason) {
-        self.server.flights.take(key).iter().for_each(|_| self.stats.shed(reason));
+    pub fn shed(&mut self, key: &SharedKey, reason: ShedReason) {
+        self.server.flights.take(key.hashed()).iter().for_each(|_| self.stats.shed(reason));
     }
 
     fn reply(
@@ -380,7 +386,7 @@ impl Desk {
         out: &mut [u8],
     ) -> Step {
         let nsid = self.server.node.as_bytes();
-        let len = respond::answer(answer, reply.ask, Ttl::Elapsed(0), None, nsid, out);
+        let len = respond::answer(answer.view(), reply.ask, Ttl::Elapsed(0), None, nsid, out);
         self.replied(reply, answer.rcode(), source, len)
     }
 
@@ -435,7 +441,7 @@ struct Line {
 
 /// The label of an entry's kind.
 fn kind(entry: &Entry) -> Kind {
-    match entry.answer.kind {
+    match entry.kind() {
         answer::Kind::Positive => Kind::Positive,
         answer::Kind::Negative => Kind::Negative,
         answer::Kind::Failure => Kind::Failure,

@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::sync::Arc;
 use std::time::Duration;
 
 use horizond::answer::{Question, Section, Writer};
@@ -31,10 +30,9 @@ fn fill(cache: &Cache, count: u32) {
         }
         let key = Key::of(name.as_wire(), 1, false, false);
         let life = (Duration::from_secs(3600), Duration::ZERO);
-        let entry = Entry::new(key.as_bytes(), writer.finish(), 0, Tick(0), life);
-        cache.put(key.as_bytes(), Arc::new(entry));
+        let entry = Entry::new(key.as_bytes(), &writer.finish(), 0, Tick(0), life);
+        cache.put(cache.hashed(key.as_bytes()), entry);
     }
-    cache.tidy();
 }
 
 fn held(cache: &Cache) -> u64 {

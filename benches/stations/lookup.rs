@@ -31,7 +31,6 @@ fn filled(count: usize, near: bool) -> anyhow::Result<Tables> {
         let (name, route) = made::name(number)?;
         tables.put(name.as_wire(), route, near);
     }
-    tables.settle();
     Ok(tables)
 }
 
@@ -47,7 +46,7 @@ fn drawn(range: std::ops::Range<usize>, count: usize) -> anyhow::Result<Vec<Key>
 
 fn near(criterion: &mut Criterion) -> anyhow::Result<()> {
     let mut group = criterion.benchmark_group("lookup in the thread's table");
-    let mut tables = filled(FEW, true)?;
+    let tables = filled(FEW, true)?;
     // Where nine keys share the eight places of a set, one of them is not there.
     let mut kept = drawn(0..FEW, PLACES)?;
     kept.retain(|key| tables.find_near(key));

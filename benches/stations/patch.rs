@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use anyhow::{Context, ensure};
 use criterion::Criterion;
-use horizond::answer::Answer;
+use horizond::cache::Entry;
 use horizond::respond::Ask;
 use horizond::wire::edns::OUR_PAYLOAD;
 use horizond::wire::header::{Header, flag};
@@ -24,24 +24,24 @@ pub fn bench(criterion: &mut Criterion) -> anyhow::Result<()> {
         ("60 TTLs, truncated to 512 bytes", 60, false, true),
     ] {
         let mut numbers = Numbers(4);
-        let mut made = |number| answer_and_packet(number, addresses, edns, &mut numbers);
+        let mut made = |number| entry_and_packet(number, addresses, edns, &mut numbers);
         let made = (0..INPUTS).map(&mut made).collect::<anyhow::Result<Vec<_>>>()?;
-        let ask = |(answer, packet)| match Query::parse(packet) {
-            Ok(query) => Ok((answer, Ask::of(&query, false))),
+        let ask = |(entry, packet)| match Query::parse(packet) {
+            Ok(query) => Ok((entry, Ask::of(&query, false))),
             Err(fault) => Err(anyhow::anyhow!("{title}: {fault:?}")),
         };
-        let pairs = made.iter().map(|(a, p)| ask((a, p))).collect::<anyhow::Result<Vec<_>>>()?;
+        let pairs = made.iter().map(|(e, p)| ask((e, p))).collect::<anyhow::Result<Vec<_>>>()?;
         let mut out = [0u8; OUR_PAYLOAD as usize];
-        for (answer, ask) in &pairs {
-            let len = made::patch(answer, ask, &mut out);
+        for (entry, ask) in &pairs {
+            let len = made::patch(entry, ask, &mut out);
             let head = Header::read(&out[..len]).context("no answer")?;
             ensure!(head.has(flag::TC) == cut, "{title}: TC is {}", !cut);
             ensure!(head.counts[3] == u16::from(edns), "{title}: {head:?}");
             ensure!(cut || head.counts[1] == u16::from(addresses), "{title}: {head:?}");
         }
         group.bench_function(title, |bencher| {
-            cycle(bencher, &pairs, |(answer, ask)| {
-                black_box(made::patch(answer, ask, black_box(&mut out)));
+            cycle(bencher, &pairs, |(entry, ask)| {
+                black_box(made::patch(entry, ask, black_box(&mut out)));
             });
         });
     }
@@ -49,14 +49,16 @@ pub fn bench(criterion: &mut Criterion) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn answer_and_packet(
+fn entry_and_packet(
     number: usize,
     addresses: u8,
     edns: bool,
     numbers: &mut Numbers,
-) -> anyhow::Result<(Answer, Vec<u8>)> {
-    let (name, _) = made::name(number)?;
+) -> anyhow::Result<(Entry, Vec<u8>)> {
+    let (name, route) = made::name(number)?;
     let asked = made::mixed_case(name.as_wire(), numbers);
     let packet = made::query(number as u16, &asked, rtype::A, edns)?;
-    Ok((made::answer(name.as_wire(), rtype::A, addresses), packet))
+    let answer = made::answer(name.as_wire(), rtype::A, addresses);
+    let key = made::key(name.as_wire(), rtype::A);
+    Ok((made::entry(&key, &answer, route), packet))
 }

@@ -109,22 +109,22 @@ pub fn key(name: &[u8], qtype: u16) -> Key {
 }
 
 /// An answer as the cache holds it: fresh for [`TTL`] from the clock's zero.
-pub fn entry(key: &Key, answer: Answer, route: u16) -> Arc<Entry> {
+pub fn entry(key: &Key, answer: &Answer, route: u16) -> Entry {
     let life = (Duration::from_secs(TTL.into()), Duration::from_secs(86_400));
-    Arc::new(Entry::new(key.as_bytes(), answer, route, Tick(0), life))
+    Entry::new(key.as_bytes(), answer, route, Tick(0), life)
 }
 
 /// Puts an answer into the shared cache.
-pub fn put(cache: &Cache, key: &Key, answer: Answer, route: u16) -> Arc<Entry> {
+pub fn put(cache: &Cache, key: &Key, answer: &Answer, route: u16) -> Entry {
     let entry = entry(key, answer, route);
-    cache.put(key.as_bytes(), Arc::clone(&entry));
+    cache.put(cache.hashed(key.as_bytes()), entry.clone());
     entry
 }
 
-/// What an answer is made of for one client: [`respond::answer`] at an age of seven seconds.
+/// What is made of an entry for one client: [`respond::answer`] at an age of seven seconds.
 #[inline]
-pub fn patch(answer: &Answer, ask: &Ask<'_>, out: &mut [u8]) -> usize {
-    respond::answer(answer, ask, Ttl::Elapsed(7), None, b"here", out)
+pub fn patch(entry: &Entry, ask: &Ask<'_>, out: &mut [u8]) -> usize {
+    respond::answer(entry.view(), ask, Ttl::Elapsed(7), None, b"here", out)
 }
 
 /// The shared cache, and one thread's table in front of it.
@@ -142,34 +142,28 @@ impl Tables {
     /// Puts an answer for A into the shared cache, and `near` also into the thread's table.
     pub fn put(&mut self, name: &[u8], route: u16, near: bool) {
         let key = key(name, rtype::A);
-        let entry = put(&self.cache, &key, answer(name, rtype::A, 1), route);
+        let entry = put(&self.cache, &key, &answer(name, rtype::A, 1), route);
         if near {
-            self.front.put(&key, self.front.hash(&key), &entry);
+            self.front.put(self.cache.hashed(key.as_bytes()), &entry);
         }
     }
 
-    /// Ends what the shared cache does later.
-    pub fn settle(&self) {
-        self.cache.tidy();
-    }
-
-    /// The hash of a key, as the thread's table makes it.
+    /// The hash of a key.
     #[inline]
     pub fn hash(&self, key: &Key) -> u64 {
-        self.front.hash(key)
+        self.cache.hashed(key.as_bytes()).hash
     }
 
     /// Whether the thread's table has a fresh entry: hashing and searching.
     #[inline]
-    pub fn find_near(&mut self, key: &Key) -> bool {
-        let hash = self.front.hash(key);
-        self.front.get(key, hash, Tick(1)).is_some()
+    pub fn find_near(&self, key: &Key) -> bool {
+        self.front.get(self.cache.hashed(key.as_bytes()), Tick(1)).is_some()
     }
 
     /// The shared cache's entry: hashing, searching and counting one more pointer to it.
     #[inline]
-    pub fn find_shared(&self, key: &[u8]) -> Option<Arc<Entry>> {
-        self.cache.get(key)
+    pub fn find_shared(&self, key: &[u8]) -> Option<Entry> {
+        self.cache.get(self.cache.hashed(key))
     }
 }
 

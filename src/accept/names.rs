@@ -5,6 +5,12 @@ use crate::wire::header;
 use crate::wire::read_u16;
 use crate::wire::records::{NameBuf, Record, names_in, skip_name};
 
+/// Whether the name at `at` is nothing but a pointer to the question.
+#[inline]
+pub(super) fn is_question_pointer(message: &[u8], at: usize) -> bool {
+    message.get(at..at + 2) == Some(&[0xc0, header::LEN as u8])
+}
+
 /// Whether the name at `at` is this one, folded.
 pub(super) fn owner_is(message: &[u8], at: usize, name: &[u8]) -> bool {
     // Nearly every owner is a pointer to the question.

@@ -58,7 +58,7 @@ fn records_behind_an_opt_move_and_stay_right() {
     assert_eq!(owner.as_wire(), b"\x02mx\x01a\x07example\0");
     let target = NameBuf::expand(answer.wire(), records[2].rdata.start).unwrap();
     assert_eq!(target.as_wire(), b"\x02ns\x01a\x07example\0");
-    assert_eq!(answer.ttls().len(), 3);
+    assert_eq!(answer.view().ttls().len(), 3);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_negative_answer_shows_no_more_than_its_lifetime() {
     let got = accepted(1, &response(3, 1, &[(1, SOA)]));
     let ask = Ask { id: 1, flags: 0, name: NAME, edns: None, room: 512 };
     let mut out = [0; 512];
-    let len = crate::respond::answer(&got.answer, &ask, Ttl::Elapsed(2), None, b"", &mut out);
+    let len = crate::respond::answer(got.answer.view(), &ask, Ttl::Elapsed(2), None, b"", &mut out);
     let soa = Records::new(&out[..len], got.answer.question_end(), [0, 1, 0]).next();
     assert_eq!(soa.unwrap().unwrap().ttl, 3);
 }

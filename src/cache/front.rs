@@ -1,22 +1,20 @@
-//! A small table of answers in front of the shared cache, one per thread, touched by no other.
+//! A small table of answers in front of the shared one, one per thread, touched by no other.
 //!
-//! It holds counted pointers to entries that the shared cache gave out, at most one per place. An
-//! entry in it is used while it is fresh and has not been replaced or flushed in the shared cache
-//! ([`Entry::is_current`]), so it never answers what the shared cache would not. Now and then a hit
-//! goes to the shared cache all the same, which must know what is asked for to keep the right
-//! entries.
+//! It holds counted pointers to entries that the shared table gave out, one per place. An entry in it
+//! is used while it is fresh and has not been replaced or flushed in the shared table
+//! ([`Entry::is_current`]), so it never answers what the shared table would not. A hit in it takes no
+//! lock and writes nothing that another thread reads, but for the first few uses of an entry, by
+//! which the shared table knows what is asked for.
 
-use std::hash::BuildHasher;
-use std::sync::Arc;
-
-use super::{Entry, Freshness, Key};
+use super::{Entry, Freshness, Hashed};
 use crate::time::Tick;
 
-/// Answers longer than this stay out: what the table holds on to beyond the shared cache's budget,
+/// Answers longer than this stay out: what the table holds on to beyond the shared table's budget,
 /// until it is cleaned, is at most its places times this.
 const LONGEST: usize = 512;
-/// One in so many hits goes to the shared cache.
-const PASS_ON: u8 = 64;
+/// One in so many entries takes a place that is in use: where more names are asked for than there
+/// are places, moving them in and out would cost more than it brings.
+const ADMIT: usize = 4;
 /// Places that one key may be in.
 const WAYS: usize = 8;
 
@@ -27,16 +25,14 @@ const WAYS: usize = 8;
 struct Set {
     /// Upper bits of the hash.
     tags: [u32; WAYS],
-    /// Hits until the next one is passed on.
-    left: [u8; WAYS],
-    entries: [Option<Arc<Entry>>; WAYS],
+    entries: [Option<Entry>; WAYS],
 }
 
 impl Set {
     #[inline]
-    fn find(&self, key: &Key, tag: u32) -> Option<usize> {
+    fn find(&self, key: Hashed<'_>, tag: u32) -> Option<usize> {
         (0..WAYS).find(|&way| {
-            self.tags[way] == tag && self.entries[way].as_ref().is_some_and(|e| e.is_for(key))
+            self.tags[way] == tag && self.entries[way].as_ref().is_some_and(|e| e.is_for(key.bytes))
         })
     }
 }
@@ -44,8 +40,7 @@ impl Set {
 /// The table.
 pub struct Front {
     sets: Box<[Set]>,
-    hasher: foldhash::fast::RandomState,
-    /// Which way is overwritten next.
+    /// Counts the entries that found no free place.
     turn: usize,
     /// Number of the set that was cleaned last.
     cleaned: usize,
@@ -56,10 +51,10 @@ impl Front {
     pub fn new(entries: usize) -> Front {
         debug_assert!(entries == 0 || entries.is_power_of_two() && entries >= WAYS);
         let sets = (0..entries / WAYS).map(|_| Set::default()).collect();
-        Front { sets, hasher: foldhash::fast::RandomState::default(), turn: 0, cleaned: 0 }
+        Front { sets, turn: 0, cleaned: 0 }
     }
 
-    /// Bytes of a table of `entries`. What it points at is counted by the shared cache; entries that
+    /// Bytes of a table of `entries`. What it points at is counted by the shared table; entries that
     /// have left that are let go by [`Front::clean`].
     pub fn bytes(entries: usize) -> usize {
         entries / WAYS * size_of::<Set>()
@@ -75,7 +70,7 @@ impl Front {
         entries
     }
 
-    /// Lets go of entries that have left the shared cache, in one of [`Front::PARTS`] of the table;
+    /// Lets go of entries that have left the shared table, in one of [`Front::PARTS`] of the table;
     /// the next call looks at the next part.
     pub fn clean(&mut self) {
         let part = self.sets.len().div_ceil(Front::PARTS);
@@ -93,52 +88,47 @@ impl Front {
     /// Calls of [`Front::clean`] for the whole table.
     pub const PARTS: usize = 64;
 
-    /// Where a key's entry would be.
-    #[inline]
-    pub fn hash(&self, key: &Key) -> u64 {
-        self.hasher.hash_one(key.as_bytes())
-    }
-
     #[inline]
     fn place(&self, hash: u64) -> (usize, u32) {
         (hash as usize & (self.sets.len() - 1), (hash >> 32) as u32)
     }
 
-    /// A fresh entry for `key` and its age in seconds.
+    /// A fresh entry for a key and its age in seconds.
     #[inline]
-    pub fn get(&mut self, key: &Key, hash: u64, now: Tick) -> Option<(&Entry, u32)> {
+    pub fn get(&self, key: Hashed<'_>, now: Tick) -> Option<(&Entry, u32)> {
         if self.sets.is_empty() {
             return None;
         }
-        let (at, tag) = self.place(hash);
-        let set = &mut self.sets[at];
-        let way = set.find(key, tag)?;
-        let entry = set.entries[way].as_deref()?;
+        let (at, tag) = self.place(key.hash);
+        let set = &self.sets[at];
+        let entry = set.entries[set.find(key, tag)?].as_ref()?;
         let Freshness::Fresh(age) = entry.freshness(now) else { return None };
-        if set.left[way] == 0 || !entry.is_current() {
-            set.left[way] = PASS_ON;
+        if !entry.is_current() {
             return None;
         }
-        set.left[way] -= 1;
+        entry.touch();
         Some((entry, age))
     }
 
-    /// Takes in an entry that the shared cache gave out.
-    pub fn put(&mut self, key: &Key, hash: u64, entry: &Arc<Entry>) {
-        if self.sets.is_empty() || entry.answer.heap() > LONGEST {
+    /// Takes in an entry that the shared table gave out.
+    pub fn put(&mut self, key: Hashed<'_>, entry: &Entry) {
+        if self.sets.is_empty() || entry.heap() > LONGEST {
             return;
         }
-        let (at, tag) = self.place(hash);
+        let (at, tag) = self.place(key.hash);
         let set = &mut self.sets[at];
-        let way = set
-            .find(key, tag)
-            .or_else(|| set.entries.iter().position(Option::is_none))
-            .unwrap_or_else(|| {
+        let free = |place: &Option<Entry>| place.as_ref().is_none_or(|e| !e.is_current());
+        let way = match set.find(key, tag).or_else(|| set.entries.iter().position(free)) {
+            Some(way) => way,
+            None => {
                 self.turn = self.turn.wrapping_add(1);
-                self.turn % WAYS
-            });
+                if !self.turn.is_multiple_of(ADMIT) {
+                    return;
+                }
+                self.turn / ADMIT % WAYS
+            }
+        };
         set.tags[way] = tag;
-        set.left[way] = PASS_ON;
-        set.entries[way] = Some(Arc::clone(entry));
+        set.entries[way] = Some(entry.clone());
     }
 }

@@ -1,5 +1,8 @@
 //! What an answer is kept under.
 
+use triomphe::ThinArc;
+
+use super::Hashed;
 use crate::wire::name::MAX_NAME;
 use crate::wire::read_u16;
 
@@ -15,8 +18,7 @@ impl Key {
     pub const MAX: usize = MAX_NAME + 3;
     const DO: u8 = 1;
     const CD: u8 = 2;
-    const FAILURE: u8 = 4;
-    const NAME: u8 = 8;
+    const NAME: u8 = 4;
 
     /// Folds a question of class IN into its key. `name` is uncompressed wire format in any case;
     /// what is longer than a name can be is cut.
@@ -63,21 +65,35 @@ impl Key {
 
     /// The place for what is true of the name whatever the type: that it does not exist (RFC 2308,
     /// 5). `key` is any question's about it.
-    pub fn of_name(key: &[u8]) -> Box<[u8]> {
-        let mut bytes: Box<[u8]> = key.into();
-        if let Some([high, low, flags]) = bytes.first_chunk_mut() {
-            (*high, *low) = (0, 0);
-            *flags |= Key::NAME;
-        }
-        bytes
+    pub fn of_name(key: &[u8]) -> Key {
+        let mut place = Key { bytes: [0; Key::MAX], len: key.len().min(Key::MAX) as u16 };
+        let len = usize::from(place.len);
+        place.bytes[..len].copy_from_slice(&key[..len]);
+        (place.bytes[0], place.bytes[1]) = (0, 0);
+        place.bytes[2] |= Key::NAME;
+        place
+    }
+}
+
+/// A key that is held in several places at once, with its hash; copies are the same key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedKey(ThinArc<u64, u8>);
+
+impl SharedKey {
+    /// A copy on the heap.
+    pub fn new(key: Hashed<'_>) -> SharedKey {
+        SharedKey(ThinArc::from_header_and_slice(key.hash, key.bytes))
     }
 
-    /// The same question's place for failures, which must not push out an answer that is stale.
-    pub(super) fn of_failure(key: &[u8]) -> Box<[u8]> {
-        let mut bytes: Box<[u8]> = key.into();
-        if let Some(flags) = bytes.get_mut(2) {
-            *flags |= Key::FAILURE;
-        }
-        bytes
+    /// The bytes, see [`Key`].
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0.slice
+    }
+
+    /// Bytes and hash.
+    #[inline]
+    pub fn hashed(&self) -> Hashed<'_> {
+        Hashed { bytes: &self.0.slice, hash: self.0.header.header }
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::cache::SharedKey;
 use crate::sys::Waker;
 use crate::time::Tick;
 
@@ -13,7 +14,7 @@ pub enum Job {
     /// Start the exchange of a question whose leader sits on another thread.
     Start {
         /// Its key.
-        key: Box<[u8]>,
+        key: SharedKey,
         /// Its route.
         route: u16,
     },
@@ -116,11 +117,13 @@ impl Inbox {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::cache::Hashed;
 
     #[test]
     fn jobs_are_bounded_and_come_out_in_order() {
         let inbox = Inbox::new(2).unwrap();
-        let job = |route| Job::Start { key: [1].into(), route };
+        let key = SharedKey::new(Hashed { bytes: &[1], hash: 1 });
+        let job = |route| Job::Start { key: key.clone(), route };
         inbox.push(job(0)).unwrap();
         inbox.push(job(1)).unwrap();
         assert_eq!(inbox.push(job(2)), Err(job(2)));

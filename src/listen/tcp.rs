@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::inbox::{Inbox, Job};
+use crate::cache::SharedKey;
 use crate::config::Tcp;
 use crate::serve::{Client, Desk, Joined, ReplyTo, Step};
 use crate::telemetry::labels::{DropReason, Proto, ShedReason};
@@ -298,7 +299,7 @@ impl Shared {
             Step::Miss(miss) => {
                 let (answers, unsent) = (from.answers.clone(), from.unsent.clone());
                 let sink = Sink { answers, unsent, permit };
-                let joined = desk.join(*miss, ReplyTo::Stream(Box::new(sink)));
+                let joined = desk.join(miss, ReplyTo::Stream(Box::new(sink)));
                 if let Joined::Start { key, route } = joined {
                     self.hand_over(desk, key, route);
                 }
@@ -307,9 +308,8 @@ impl Shared {
     }
 
     /// Has a shard run the exchange.
-    fn hand_over(&self, desk: &mut Desk, key: Box<[u8]>, route: u16) {
-        let sum: usize = key.iter().map(|&b| usize::from(b)).sum();
-        let inbox = &self.inboxes[sum % self.inboxes.len()];
+    fn hand_over(&self, desk: &mut Desk, key: SharedKey, route: u16) {
+        let inbox = &self.inboxes[key.hashed().hash as usize % self.inboxes.len()];
         if let Err(Job::Start { key, .. }) = inbox.push(Job::Start { key, route }) {
             desk.shed(&key, ShedReason::InFlight);
         }

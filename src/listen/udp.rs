@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::inbox::{Inbox, Job};
+use crate::cache::SharedKey;
 use crate::serve::{Client, Desk, Joined, ReplyTo, Settled, Step};
 use crate::sys::{Epoll, Event, Events, Interest, RecvBatch, SendBatch};
 use crate::telemetry::labels::{DropReason, Proto, ShedReason};
@@ -174,14 +175,14 @@ impl Shard {
             Step::Silent => {}
             Step::Miss(miss) => {
                 let reply_to = ReplyTo::Datagram { listener: listener as u8 };
-                if let Joined::Start { key, route } = self.desk.join(*miss, reply_to) {
+                if let Joined::Start { key, route } = self.desk.join(miss, reply_to) {
                     self.start(key, route, now);
                 }
             }
         }
     }
 
-    fn start(&mut self, key: Box<[u8]>, route: u16, now: Tick) {
+    fn start(&mut self, key: SharedKey, route: u16, now: Tick) {
         if let Some(settled) = self.desk.ready(&key, route, now) {
             return self.deliver(settled, now);
         }

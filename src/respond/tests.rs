@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::answer::Answer;
 use crate::answer::{Question, Section, Writer};
 use crate::wire::edns::Edns;
 
@@ -22,7 +23,7 @@ const EDNS: Option<AskEdns> = Some(AskEdns { dnssec_ok: false, nsid: false });
 
 fn send(stored: &Answer, ask: &Ask<'_>, ttl: Ttl) -> Vec<u8> {
     let mut out = [0xee; 1232];
-    let len = answer(stored, ask, ttl, None, b"node", &mut out);
+    let len = answer(stored.view(), ask, ttl, None, b"node", &mut out);
     out[..len].to_vec()
 }
 

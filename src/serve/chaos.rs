@@ -152,21 +152,21 @@ impl Desk {
         if let Some(failure) = failed
             && let Freshness::Fresh(_) = failure.freshness(now)
         {
-            let why = failure.answer.ede().map_or("", |e| &e.text);
-            let left = failure.fresh_until.since(now).as_secs_f32();
+            let why = failure.view().ede.map_or("", |e| e.text);
+            let left = failure.fresh_until().since(now).as_secs_f32();
             return format!("failure remembered for {left:.1} s more: {why}");
         }
-        let Some(entry) = cache.get(key.as_bytes()) else { return "nothing".into() };
-        let kind = format!("{:?}", entry.answer.kind).to_lowercase();
-        let rcode = entry.answer.rcode();
-        let age = now.secs_since(entry.stored);
+        let Some(entry) = cache.get(cache.hashed(key.as_bytes())) else { return "nothing".into() };
+        let kind = format!("{:?}", entry.kind()).to_lowercase();
+        let rcode = entry.rcode();
+        let age = now.secs_since(entry.stored());
         match entry.freshness(now) {
             Freshness::Fresh(_) => {
-                let left = entry.fresh_until.since(now).as_secs();
+                let left = entry.fresh_until().since(now).as_secs();
                 format!("hit, {kind} {rcode}, age {age} s, {left} s left")
             }
             Freshness::Stale => {
-                let left = entry.keep_until.since(now).as_secs();
+                let left = entry.keep_until().since(now).as_secs();
                 format!("stale, {kind} {rcode}, age {age} s, usable for {left} s if all fails")
             }
             Freshness::Dead => "expired".into(),

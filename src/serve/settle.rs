@@ -1,11 +1,11 @@
 //! What everybody who waited gets when an exchange has ended, and what is remembered of it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Desk, Line, STALE_TTL, Waiter, kind};
 use crate::answer::{Answer, Kind, Question};
-use crate::cache::{Entry, Freshness, Key};
+use crate::cache::{Entry, Freshness, Hashed, Key, SharedKey};
+use crate::coalesce::Waiters;
 use crate::respond::{self, Ask, Ttl};
 use crate::telemetry::labels::Source;
 use crate::time::Tick;
@@ -17,7 +17,7 @@ use crate::wire::{CLASS_IN, rtype};
 /// An answer and those who wait for it.
 pub struct Settled {
     /// The answer.
-    pub entry: Arc<Entry>,
+    pub entry: Entry,
     /// What happens to its TTLs.
     pub ttl: Ttl,
     /// An extended error beside its own.
@@ -25,7 +25,7 @@ pub struct Settled {
     /// What it counts as.
     pub source: Source,
     /// Whom it goes to.
-    pub waiters: Vec<Waiter>,
+    pub waiters: Waiters<Waiter>,
 }
 
 /// Longest time that a failure is remembered (RFC 9520, 3.2 allows 5 minutes).
@@ -39,30 +39,28 @@ impl Desk {
         let Done { key, route, outcome, .. } = done;
         match outcome {
             Outcome::Answer(accepted) => {
-                let entry = self.entry(&key, accepted.answer, route, accepted.lifetime, now);
-                let entry = Arc::new(entry);
-                let cut = entry.answer.header().has(flag::TC);
+                let entry = self.entry(&key, &accepted.answer, route, accepted.lifetime, now);
                 match accepted.lifetime {
                     Some(_) => {
-                        self.server.cache.put(&key, Arc::clone(&entry));
-                        self.keep_for_name(&key, &entry, now);
+                        self.server.cache.put(key.hashed(), entry.clone());
+                        self.keep_for_name(key.as_bytes(), &entry, now);
                     }
                     // Part of an answer does not contradict the whole one before it.
-                    None if cut => {}
-                    None => self.server.cache.forget(&key),
+                    None if entry.header().has(flag::TC) => {}
+                    None => self.server.cache.forget(key.hashed()),
                 }
-                let waiters = self.server.flights.take(&key);
+                let waiters = self.server.flights.take(key.hashed());
                 let ttl = Ttl::Elapsed(0);
                 Settled { entry, ttl, note: None, source: Source::Upstream, waiters }
             }
             Outcome::Failure { reason, overload } => {
-                let failure = Arc::new(self.failure(&key, route, reason, overload, now));
+                let failure = self.failure(key.as_bytes(), route, reason, overload, now);
                 // Our own overload says nothing about the name and is not remembered.
                 if !overload {
-                    self.server.cache.put(&key, Arc::clone(&failure));
+                    self.server.cache.put(key.hashed(), failure.clone());
                 }
-                let waiters = self.server.flights.take(&key);
-                match self.stale(&key, route, now) {
+                let waiters = self.server.flights.take(key.hashed());
+                match self.stale(key.hashed(), route, now) {
                     Some(stale) => self.stale_instead(stale, &failure, waiters),
                     None => {
                         let ttl = Ttl::Elapsed(0);
@@ -76,8 +74,8 @@ impl Desk {
 
     fn entry(
         &self,
-        key: &[u8],
-        answer: Answer,
+        key: &SharedKey,
+        answer: &Answer,
         route: u16,
         lifetime: Option<u32>,
         now: Tick,
@@ -92,7 +90,7 @@ impl Desk {
             Kind::Failure => false,
         });
         let stale = stale.map_or(Duration::ZERO, |policy| policy.stale);
-        Entry::new(key, answer, route, now, (fresh, stale))
+        Entry::new(key.as_bytes(), answer, route, now, (fresh, stale))
     }
 
     /// The failure that is remembered: for 1 s, twice as long each time it is met again (RFC 9520).
@@ -105,30 +103,29 @@ impl Desk {
         let before = self.server.cache.failure(key);
         let before = before
             .filter(|entry| entry.freshness(now) != Freshness::Dead)
-            .map_or(0, |entry| entry.failures);
+            .map_or(0, |entry| entry.failures());
         let private = policy.is_some_and(|p| p.private);
         let longest = if private { LONGEST_PRIVATE_FAILURE } else { LONGEST_FAILURE };
         let wait = Duration::from_secs(1 << before.min(5)).min(longest);
         let answer = Answer::failure(question, rcode, reason);
         // Kept for another while, so that the next failure, which may take a whole deadline to show,
         // knows that it is not the first.
-        let mut entry = Entry::new(key, answer, route, now, (wait, LONGEST_FAILURE * 2));
-        entry.failures = before.saturating_add(1);
-        entry
+        let life = (wait, LONGEST_FAILURE * 2);
+        Entry::failure(key, &answer, route, now, life, before.saturating_add(1))
     }
 
     /// An answer past its expiry that may still stand in.
-    fn stale(&self, key: &[u8], route: u16, now: Tick) -> Option<Arc<Entry>> {
-        let entry = self.server.cache.get(key).filter(|entry| entry.route == route)?;
+    fn stale(&self, key: Hashed<'_>, route: u16, now: Tick) -> Option<Entry> {
+        let entry = self.server.cache.get(key).filter(|entry| entry.route() == route)?;
         match entry.freshness(now) {
             Freshness::Dead => None,
             Freshness::Fresh(_) | Freshness::Stale => Some(entry),
         }
     }
 
-    fn stale_instead(&self, entry: Arc<Entry>, failure: &Entry, waiters: Vec<Waiter>) -> Settled {
-        let why = failure.answer.ede().map_or("", |ede| &ede.text);
-        let note = Some(Ede::new(entry.answer.stale_code(), format!("stale: {why}")));
+    fn stale_instead(&self, entry: Entry, failure: &Entry, waiters: Waiters<Waiter>) -> Settled {
+        let why = failure.view().ede.map_or("", |ede| ede.text);
+        let note = Some(Ede::new(entry.view().stale_code(), format!("stale: {why}")));
         let source = Source::Stale(kind(&entry));
         Settled { entry, ttl: Ttl::Fixed(STALE_TTL), note, source, waiters }
     }
@@ -137,10 +134,11 @@ impl Desk {
     /// there). A server that denies a name for AAAA though it has an A is not believed about both
     /// (RFC 4074, 4.2).
     fn keep_for_name(&self, key: &[u8], entry: &Entry, now: Tick) {
-        if entry.answer.rcode() == Rcode::NOERROR {
-            return self.server.cache.forget(&Key::of_name(key));
+        let cache = &self.server.cache;
+        if entry.rcode() == Rcode::NOERROR {
+            return cache.forget(cache.hashed(Key::of_name(key).as_bytes()));
         }
-        if entry.answer.rcode() != Rcode::NXDOMAIN || entry.answer.header().counts[1] > 0 {
+        if entry.rcode() != Rcode::NXDOMAIN || entry.header().counts[1] > 0 {
             return;
         }
         let (dnssec_ok, checking_disabled) = Key::flags(key);
@@ -149,25 +147,27 @@ impl Desk {
             _ => rtype::A,
         };
         let sibling = Key::of(Key::name(key), sibling, dnssec_ok, checking_disabled);
-        let exists = self.server.cache.get(sibling.as_bytes()).is_some_and(|entry| {
-            entry.answer.rcode() == Rcode::NOERROR && entry.freshness(now) != Freshness::Dead
+        let exists = cache.get(cache.hashed(sibling.as_bytes())).is_some_and(|entry| {
+            entry.rcode() == Rcode::NOERROR && entry.freshness(now) != Freshness::Dead
         });
         if !exists {
             let place = Key::of_name(key);
-            self.server.cache.put(&place, Arc::new(entry.for_type(&place)));
+            cache.put(cache.hashed(place.as_bytes()), entry.for_type(place.as_bytes()));
         }
     }
 
     /// What is known of the name from a question of another type: that it does not exist. It is put
     /// under this question too, so that the next one finds it at once.
-    pub(super) fn no_such_name(&self, key: &[u8], route: u16, now: Tick) -> Option<Settled> {
-        let entry = self.server.cache.get(&Key::of_name(key)).filter(|e| e.route == route)?;
+    pub(super) fn no_such_name(&self, key: Hashed<'_>, route: u16, now: Tick) -> Option<Settled> {
+        let cache = &self.server.cache;
+        let place = Key::of_name(key.bytes);
+        let entry = cache.get(cache.hashed(place.as_bytes())).filter(|e| e.route() == route)?;
         let Freshness::Fresh(age) = entry.freshness(now) else { return None };
-        let entry = Arc::new(entry.for_type(key));
-        self.server.cache.put(key, Arc::clone(&entry));
+        let entry = entry.for_type(key.bytes);
+        cache.put(key, entry.clone());
         let source = Source::Cache(kind(&entry));
         let ttl = Ttl::Elapsed(age);
-        Some(Settled { entry, ttl, note: None, source, waiters: Vec::new() })
+        Some(Settled { entry, ttl, note: None, source, waiters: Waiters::new() })
     }
 
     /// A failure that is remembered for this question: what is answered instead of asking again.
@@ -176,21 +176,21 @@ impl Desk {
         if !matches!(failure.freshness(now), Freshness::Fresh(_)) {
             return None;
         }
-        if let Some(stale) = self.stale(key, route, now) {
-            return Some(self.stale_instead(stale, &failure, Vec::new()));
+        if let Some(stale) = self.stale(self.server.cache.hashed(key), route, now) {
+            return Some(self.stale_instead(stale, &failure, Waiters::new()));
         }
         let source = Source::Cache(crate::telemetry::labels::Kind::Failure);
         let note = Some(Ede::new(ede::CACHED_ERROR, "remembered failure"));
         let ttl = Ttl::Elapsed(0);
-        Some(Settled { entry: failure, ttl, note, source, waiters: Vec::new() })
+        Some(Settled { entry: failure, ttl, note, source, waiters: Waiters::new() })
     }
 
     /// A fresh answer for a question that was about to be asked, with all who wait for it: an
     /// exchange that ended between the look into the cache and the joining has left it.
-    pub fn ready(&self, key: &[u8], route: u16, now: Tick) -> Option<Settled> {
-        let entry = self.server.cache.get(key).filter(|entry| entry.route == route)?;
+    pub fn ready(&self, key: &SharedKey, route: u16, now: Tick) -> Option<Settled> {
+        let entry = self.server.cache.get(key.hashed()).filter(|entry| entry.route() == route)?;
         let Freshness::Fresh(age) = entry.freshness(now) else { return None };
-        let waiters = self.server.flights.take(key);
+        let waiters = self.server.flights.take(key.hashed());
         let source = Source::Cache(kind(&entry));
         Some(Settled { entry, ttl: Ttl::Elapsed(age), note: None, source, waiters })
     }
@@ -205,8 +205,7 @@ impl Desk {
     ) -> usize {
         let waiting = &waiter.waiting;
         let entry = &settled.entry;
-        let question = &entry.answer.wire()[..entry.answer.question_end()];
-        let folded = question.get(12..question.len().saturating_sub(4)).unwrap_or(&[]);
+        let folded = entry.name();
         let ask = Ask {
             id: waiting.id,
             flags: waiting.flags,
@@ -216,17 +215,16 @@ impl Desk {
         };
         let nsid = self.server.node.as_bytes();
         let note = settled.note.as_ref();
-        let len = respond::answer(&entry.answer, &ask, settled.ttl, note, nsid, out);
-        let rcode = entry.answer.rcode();
-        self.count(entry.route, waiting.client, rcode, settled.source, len);
+        let len = respond::answer(entry.view(), &ask, settled.ttl, note, nsid, out);
+        let rcode = entry.rcode();
+        self.count(entry.route(), waiting.client, rcode, settled.source, len);
         let took = now.since(waiting.since);
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.stats.duration(entry.route, settled.source, nanos, 1);
+        self.stats.duration(entry.route(), settled.source, nanos, 1);
         if self.log.wants(rcode.0) {
-            let line = Line { route: entry.route, rcode, source: settled.source, size: len, took };
-            let qtype =
-                question.len().checked_sub(4).and_then(|at| crate::wire::read_u16(question, at));
-            self.log_query(ask.name, qtype.unwrap_or(0), waiting.client, line);
+            let line =
+                Line { route: entry.route(), rcode, source: settled.source, size: len, took };
+            self.log_query(ask.name, entry.qtype(), waiting.client, line);
         }
         len
     }

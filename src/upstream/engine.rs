@@ -17,7 +17,7 @@ use super::tcp::{self, Connection};
 use super::udp::{Pending, Socket};
 use super::wheel::Wheel;
 use crate::accept::Accepted;
-use crate::cache::Key;
+use crate::cache::{Key, SharedKey};
 use crate::config::Transport;
 use crate::sys::{Epoll, RecvBatch};
 use crate::time::Tick;
@@ -90,7 +90,7 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct Done {
     /// The question's key.
-    pub key: Box<[u8]>,
+    pub key: SharedKey,
     /// Index of its route.
     pub route: u16,
     /// What came of it.
@@ -109,6 +109,10 @@ pub struct Engine {
     sockets: Slots<Socket>,
     connections: Slots<Connection>,
     dirty: Vec<Ticket>,
+    /// Upstreams to which something waits to go over UDP.
+    unsent: Vec<u32>,
+    /// Queries that could not be sent.
+    refused: Vec<(Pending, Trouble)>,
     /// Sockets on which a send brought the error of an earlier one.
     broken: Vec<(Ticket, Trouble)>,
     lanes: HashMap<u32, Lane, foldhash::fast::RandomState>,
@@ -152,6 +156,8 @@ impl Engine {
             sockets: Slots::new(),
             connections: Slots::new(),
             dirty: Vec::new(),
+            unsent: Vec::new(),
+            refused: Vec::new(),
             broken: Vec::new(),
             lanes: HashMap::default(),
             wheel: Wheel::new(now),
@@ -174,7 +180,7 @@ impl Engine {
     ///
     /// # Errors
     /// A [`Refusal`]; nothing was sent, and nothing will come out.
-    pub fn start(&mut self, key: Box<[u8]>, route: RouteRef, now: Tick) -> Result<(), Refusal> {
+    pub fn start(&mut self, key: SharedKey, route: RouteRef, now: Tick) -> Result<(), Refusal> {
         if self.exchanges.len() >= self.limit {
             return Err(Refusal::Full);
         }
@@ -233,29 +239,27 @@ impl Engine {
             return false;
         }
         let hedge = exchange.is_open();
-        let upstream = Arc::clone(&exchange.route.upstreams[usize::from(place)]);
-        let ports = exchange.route.ports;
-        let lane = self.lanes.entry(upstream.id).or_insert_with(|| Lane::new(&upstream, ports));
-        let (dnssec_ok, _) = Key::flags(&exchange.key);
+        let route = exchange.route.clone();
+        let upstream = &route.upstreams[usize::from(place)];
+        let ports = route.ports;
+        let lane = self.lanes.entry(upstream.id).or_insert_with(|| Lane::new(upstream, ports));
+        let (dnssec_ok, _) = Key::flags(exchange.key.as_bytes());
         let edns = edns && (dnssec_ok || !lane.is_plain(now));
+        lane.began(hedge);
         let mut buffer = [0u8; QUERY_MAX];
-        let len = write_query(&exchange.key, edns, &mut buffer);
+        let len = write_query(exchange.key.as_bytes(), edns, &mut buffer);
         let pending = Pending { exchange: ticket, attempt: number as u8 };
         exchange.note_try(place);
         let query = &mut buffer[..len];
         let sent = match transport {
-            Transport::Udp => self.send_udp(&upstream, query, pending, now),
-            Transport::Tcp => self.send_tcp(&upstream, query, pending, now),
+            Transport::Udp => self.send_udp(upstream, query, pending, now),
+            Transport::Tcp => self.send_tcp(upstream, query, pending, now),
         };
-        if let Some(lane) = self.lanes.get(&upstream.id) {
-            lane.began(hedge);
-        }
         match sent {
             Ok(via) => {
                 let Some(exchange) = self.exchanges.get_mut(ticket) else { return true };
                 exchange.attempts.push(Attempt { place, via, edns, sent: now, open: true });
-                let mut wait =
-                    patience(&exchange.route, &upstream, transport, exchange.tries(place));
+                let mut wait = patience(&route, upstream, transport, exchange.tries(place));
                 if exchange.fallback.is_some() {
                     wait = wait.min(WAIT_FOR_WHOLE);
                 }

@@ -83,6 +83,15 @@ pub struct Ede {
     pub text: Box<str>,
 }
 
+/// An [`Ede`] that lies somewhere else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EdeRef<'a> {
+    /// See [`Ede::code`].
+    pub code: u16,
+    /// See [`Ede::text`].
+    pub text: &'a str,
+}
+
 /// Info codes (IANA Extended DNS Error Codes).
 #[allow(missing_docs)]
 pub mod ede {
@@ -100,6 +109,12 @@ pub mod ede {
 }
 
 impl Ede {
+    /// Without its own text.
+    #[inline]
+    pub fn as_ref(&self) -> EdeRef<'_> {
+        EdeRef { code: self.code, text: &self.text }
+    }
+
     /// Longest text that is kept, in bytes: it shares a small answer with records.
     pub const MAX_TEXT: usize = 160;
 
@@ -159,7 +174,7 @@ impl<'a> OptWriter<'a> {
     }
 
     /// Adds an extended error, without its text where only that does not fit.
-    pub fn ede(&mut self, error: &Ede) -> bool {
+    pub fn ede(&mut self, error: EdeRef<'_>) -> bool {
         let code = error.code.to_be_bytes();
         self.option(code::EDE, &[&code, error.text.as_bytes()]) || self.option(code::EDE, &[&code])
     }
@@ -197,7 +212,7 @@ mod tests {
         let mut out = [0u8; 64];
         let mut opt = OptWriter::begin(&mut out, 3, 1, true).unwrap();
         assert!(opt.option(code::NSID, &[b"node", b"-1"]));
-        assert!(opt.ede(&Ede::new(22, "route x: no answer")));
+        assert!(opt.ede(Ede::new(22, "route x: no answer").as_ref()));
         let end = opt.finish();
         let rdata = &out[3 + OPT_LEN..end];
         assert_eq!(usize::from(read_u16(&out, 12).unwrap()), rdata.len());
@@ -213,8 +228,8 @@ mod tests {
     fn text_gives_way_before_the_code() {
         let mut out = [0u8; OPT_LEN + 6];
         let mut opt = OptWriter::begin(&mut out, 0, 0, false).unwrap();
-        assert!(opt.ede(&Ede::new(22, "too long for this")));
-        assert!(!opt.ede(&Ede::new(22, "")));
+        assert!(opt.ede(Ede::new(22, "too long for this").as_ref()));
+        assert!(!opt.ede(Ede::new(22, "").as_ref()));
         assert_eq!(opt.finish(), OPT_LEN + 6);
         assert_eq!(Ede::new(0, "é".repeat(200)).text.len(), 160);
     }

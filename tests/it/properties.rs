@@ -192,7 +192,7 @@ proptest! {
                 let read = Message::from_vec(answer.wire()).unwrap();
                 prop_assert_eq!(folded(&read.queries[0].name), name.clone());
                 prop_assert_eq!(read.answers.len() + read.authorities.len(), 1);
-                prop_assert_eq!(answer.ttls().len(), 1);
+                prop_assert_eq!(answer.view().ttls().len(), 1);
             }
         }
     }

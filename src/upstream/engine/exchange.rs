@@ -3,12 +3,14 @@
 use std::fmt;
 use std::io;
 
+use smallvec::SmallVec;
+
 use super::super::choose::Order;
 use super::super::slots::Ticket;
 use super::RouteRef;
 use crate::accept::Accepted;
 use crate::answer::Question;
-use crate::cache::Key;
+use crate::cache::{Key, SharedKey};
 use crate::config::MAX_UPSTREAMS;
 use crate::telemetry::upstream::Failure;
 use crate::time::Tick;
@@ -93,6 +95,11 @@ impl From<io::ErrorKind> for Trouble {
 }
 
 impl Trouble {
+    /// Whether a buffer had no room.
+    pub fn is_full(self) -> bool {
+        self.kind == io::ErrorKind::WouldBlock
+    }
+
     /// Whether it is this host's and says nothing about the upstream. EPERM is what a full
     /// connection-tracking table or a rule of the host's own firewall gives.
     pub fn is_local(self) -> bool {
@@ -164,7 +171,7 @@ impl fmt::Display for Cause {
 /// One exchange.
 pub struct Exchange {
     /// The question's key in the cache.
-    pub key: Box<[u8]>,
+    pub key: SharedKey,
     /// The route that owns the name.
     pub route: RouteRef,
     /// When it began.
@@ -174,7 +181,7 @@ pub struct Exchange {
     /// When its timer is due; timers that come earlier are old.
     pub timer: Tick,
     /// Queries sent, in their order.
-    pub attempts: Vec<Attempt>,
+    pub attempts: SmallVec<[Attempt; 2]>,
     /// A truncated answer, in case nothing better comes.
     pub fallback: Option<Box<Accepted>>,
     /// Bit per place: it refused EDNS.
@@ -189,14 +196,14 @@ pub struct Exchange {
 
 impl Exchange {
     /// One that has asked nobody yet.
-    pub fn new(key: Box<[u8]>, route: RouteRef, order: Order, now: Tick) -> Exchange {
+    pub fn new(key: SharedKey, route: RouteRef, order: Order, now: Tick) -> Exchange {
         Exchange {
             key,
             started: now,
             deadline: now + route.deadline,
             timer: now,
             route,
-            attempts: Vec::with_capacity(2),
+            attempts: SmallVec::new(),
             fallback: None,
             choked: 0,
             order,
@@ -209,8 +216,8 @@ impl Exchange {
 
     /// The question.
     pub fn question(&self) -> Question<'_> {
-        let name = Key::name(&self.key);
-        Question { name, qtype: Key::qtype(&self.key), qclass: CLASS_IN }
+        let name = Key::name(self.key.as_bytes());
+        Question { name, qtype: Key::qtype(self.key.as_bytes()), qclass: CLASS_IN }
     }
 
     /// Whether any answer is still waited for.

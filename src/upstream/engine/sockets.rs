@@ -3,67 +3,115 @@
 use std::io;
 
 use super::super::Upstream;
+use super::super::lane::TOGETHER;
 use super::super::slots::{Slots, Ticket};
 use super::super::tcp::{self, Connection, ReadEnd};
 use super::super::udp::{Pending, Socket};
 use super::exchange::{Cause, Trouble, Via};
+use super::query::QUERY_MAX;
 use super::{BATCH, Engine, ROUNDS, TOKEN_KIND, TOKEN_TCP, TOKEN_UDP};
 use crate::config::Transport;
-use crate::sys::{Interest, RecvBatch};
+use crate::sys::{Interest, RecvBatch, SendBatch};
 use crate::time::Tick;
-use crate::wire::{MAX_MESSAGE, header};
+use crate::wire::{MAX_MESSAGE, header, write_u16};
 use rand::RngExt;
 
 impl Engine {
+    /// Has a query leave over UDP at the end of the turn. All queries of a turn to one upstream go
+    /// from one socket, in one system call; which one is drawn anew for each turn.
     pub(super) fn send_udp(
         &mut self,
         upstream: &Upstream,
-        query: &mut [u8],
+        query: &[u8],
         pending: Pending,
         now: Tick,
     ) -> io::Result<Via> {
+        let Some(lane) = self.lanes.get(&upstream.id) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let drawn = lane.out.socket;
+        let usable = drawn.and_then(|t| self.sockets.get(t)).is_some_and(|s| !s.retired);
+        if drawn.is_some() && (!usable || lane.out.pending.len() >= TOGETHER) {
+            self.flush_lane(upstream.id);
+        }
+        let ticket = match self.lanes.get(&upstream.id).and_then(|lane| lane.out.socket) {
+            Some(ticket) => ticket,
+            None => {
+                let ticket = self.draw_socket(upstream, now)?;
+                self.unsent.push(upstream.id);
+                ticket
+            }
+        };
+        let (Some(lane), Some(socket)) =
+            (self.lanes.get_mut(&upstream.id), self.sockets.get_mut(ticket))
+        else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        lane.out.socket = Some(ticket);
+        let Some(id) = socket.enlist(pending, &mut self.rng) else {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        };
+        let batch =
+            lane.out.batch.get_or_insert_with(|| SendBatch::new(TOGETHER, QUERY_MAX).into());
+        let buffer = batch.next_buffer();
+        buffer[..query.len()].copy_from_slice(query);
+        write_u16(buffer, 0, id);
+        batch.queue_connected(query.len());
+        lane.out.pending.push(pending);
+        Ok(Via::Udp { socket: ticket, id })
+    }
+
+    /// Draws one of the sockets to an upstream at random, and opens or replaces it where need be.
+    fn draw_socket(&mut self, upstream: &Upstream, now: Tick) -> io::Result<Ticket> {
         let Some(lane) = self.lanes.get_mut(&upstream.id) else {
             return Err(io::ErrorKind::NotFound.into());
         };
         let place = self.rng.random_range(0..lane.ports.len());
         let known = lane.ports[place].filter(|&t| self.sockets.get(t).is_some_and(|s| !s.retired));
         let worn = known.filter(|&t| self.sockets.get(t).is_some_and(|s| s.is_worn(now)));
-        let ticket = match known {
-            Some(ticket) if worn.is_none() => ticket,
-            _ => {
-                let socket = Socket::open(upstream.addr, &mut self.rng, now)?;
-                let ticket = self.sockets.insert(socket);
-                lane.ports[place] = Some(ticket);
-                let token = TOKEN_UDP | Slots::<Socket>::pack(ticket);
-                if let Some(socket) = self.sockets.get(ticket) {
-                    self.epoll.add(socket, token, Interest::Read)?;
-                }
-                ticket
-            }
-        };
+        if let Some(ticket) = known.filter(|_| worn.is_none()) {
+            return Ok(ticket);
+        }
+        let socket = Socket::open(upstream.addr, &mut self.rng, now)?;
+        let ticket = self.sockets.insert(socket);
+        lane.ports[place] = Some(ticket);
+        let token = TOKEN_UDP | Slots::<Socket>::pack(ticket);
+        if let Some(socket) = self.sockets.get(ticket) {
+            self.epoll.add(socket, token, Interest::Read)?;
+        }
         if let Some(old) = worn {
             self.retire(old);
         }
-        let Some(socket) = self.sockets.get_mut(ticket) else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        let sent = match socket.send(query, pending, &mut self.rng) {
-            // What ICMP said of a datagram before this one, which has not gone: those that are
-            // pending here hear of it at the end of the turn, and this one is sent again. Trouble of
-            // this host is this datagram's own, and says nothing about those that have gone.
-            Err(error) => {
+        Ok(ticket)
+    }
+
+    /// Sends what waits to go to one upstream over UDP.
+    fn flush_lane(&mut self, upstream: u32) {
+        let Some(lane) = self.lanes.get_mut(&upstream) else { return };
+        let Some(ticket) = lane.out.socket.take() else { return };
+        let Some(batch) = lane.out.batch.as_deref_mut() else { return };
+        if let Some(socket) = self.sockets.get(ticket) {
+            let (mut at, mut told) = (0, false);
+            while let Err((stopped, error)) = batch.send_from(at, socket) {
                 let trouble = Trouble::from(error);
-                if !trouble.is_local() {
+                at = stopped;
+                if trouble.is_full() {
+                    // A full send buffer loses datagrams as the network might: their timers see to it.
+                    break;
+                } else if !trouble.is_local() && !told {
+                    // What ICMP said of a datagram before this one: those that are pending here hear
+                    // of it at the end of the turn, and this one is sent again.
+                    told = true;
                     self.broken.push((ticket, trouble));
+                } else {
+                    // Trouble of this host is this datagram's own, and says nothing about others.
+                    self.refused.extend(lane.out.pending.get(at).map(|&p| (p, trouble)));
+                    (at, told) = (at + 1, false);
                 }
-                socket.send(query, pending, &mut self.rng)?
             }
-            sent => sent?,
-        };
-        match sent {
-            Some(id) => Ok(Via::Udp { socket: ticket, id }),
-            None => Err(io::ErrorKind::QuotaExceeded.into()),
         }
+        batch.clear();
+        lane.out.pending.clear();
     }
 
     /// Lets a socket close as soon as nothing is pending on it.
@@ -116,20 +164,27 @@ impl Engine {
         Ok(Via::Tcp { connection: ticket, id })
     }
 
-    /// Writes what was queued on connections since the last call, and tells those concerned what
-    /// sends brought to light. To be called once a turn.
+    /// Sends what was queued since the last call, and tells those concerned what that brought to
+    /// light. To be called once a turn.
     pub fn flush(&mut self, now: Tick) {
         // What fails here may go on by another socket or connection, which is looked at too; each
         // exchange has a limited number of tries, so this ends.
-        while let Some((ticket, trouble)) = self.broken.pop() {
-            self.fail_socket(ticket, trouble, now);
-        }
-        while let Some(ticket) = self.dirty.pop() {
-            let Some(connection) = self.connections.get_mut(ticket) else { continue };
-            connection.dirty = false;
-            match connection.flush() {
-                Ok(all) => self.watch_writes(ticket, !all),
-                Err(error) => self.close(ticket, error.into(), now),
+        loop {
+            if let Some(upstream) = self.unsent.pop() {
+                self.flush_lane(upstream);
+            } else if let Some((pending, trouble)) = self.refused.pop() {
+                self.fail_attempt(pending, Cause::Network(trouble), now);
+            } else if let Some((ticket, trouble)) = self.broken.pop() {
+                self.fail_socket(ticket, trouble, now);
+            } else if let Some(ticket) = self.dirty.pop() {
+                let Some(connection) = self.connections.get_mut(ticket) else { continue };
+                connection.dirty = false;
+                match connection.flush() {
+                    Ok(all) => self.watch_writes(ticket, !all),
+                    Err(error) => self.close(ticket, error.into(), now),
+                }
+            } else {
+                return;
             }
         }
     }

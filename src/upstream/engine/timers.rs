@@ -1,7 +1,6 @@
 //! What the passing of time means: queries without an answer, idle connections.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -54,10 +53,11 @@ impl Engine {
         let overdue = now >= exchange.deadline;
         if let Some(attempt) = exchange.attempts.last().copied().filter(|a| a.open) {
             exchange.note_cause(attempt.place, Cause::Timeout);
-            let upstream = Arc::clone(&exchange.route.upstreams[usize::from(attempt.place)]);
-            let route = Arc::clone(&exchange.route.name);
-            self.count_failure(&upstream, Failure::Timeout);
-            self.note_down(&route, &upstream, &Cause::Timeout, now);
+            let served = exchange.route.clone();
+            let upstream = &served.upstreams[usize::from(attempt.place)];
+            let route = &served.name;
+            self.count_failure(upstream, Failure::Timeout);
+            self.note_down(route, upstream, &Cause::Timeout, now);
             self.suspect(ticket, attempt, now);
         }
         if overdue { self.give_up(ticket, now) } else { self.advance(ticket, now) }

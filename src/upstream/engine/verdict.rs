@@ -1,7 +1,5 @@
 //! What an answer or a failure means for its exchange.
 
-use std::sync::Arc;
-
 use super::super::Upstream;
 use super::super::slots::{Slots, Ticket};
 use super::super::udp::Pending;
@@ -32,9 +30,10 @@ impl Engine {
         if verdict == Verdict::NotOurs {
             return;
         }
-        let upstream = Arc::clone(&exchange.route.upstreams[usize::from(attempt.place)]);
+        let served = exchange.route.clone();
+        let upstream = &served.upstreams[usize::from(attempt.place)];
         self.end_attempt(pending);
-        self.note_answer(&upstream, bytes, attempt.sent, now);
+        self.note_answer(upstream, bytes, attempt.sent, now);
         let (ticket, place) = (pending.exchange, attempt.place);
         let sent_again = match verdict {
             Verdict::Accepted(accepted) => {
@@ -54,13 +53,14 @@ impl Engine {
                     && self.try_upstream(ticket, place, Transport::Tcp, attempt.edns, now)
             }
             Verdict::Malformed => {
-                self.count_failure(&upstream, Failure::Malformed);
+                self.count_failure(upstream, Failure::Malformed);
                 self.note_cause(ticket, place, Cause::Malformed);
                 transport == Transport::Udp
                     && self.try_upstream(ticket, place, Transport::Tcp, attempt.edns, now)
             }
             Verdict::NoEdns(rcode) => {
-                let dnssec_ok = self.exchanges.get(ticket).is_some_and(|e| Key::flags(&e.key).0);
+                let dnssec_ok =
+                    self.exchanges.get(ticket).is_some_and(|e| Key::flags(e.key.as_bytes()).0);
                 self.note_cause(ticket, place, Cause::Answered(rcode, None));
                 if let Some(exchange) = self.exchanges.get_mut(ticket) {
                     exchange.choked |= u16::from(rcode != Rcode::BADVERS) << place;
@@ -110,11 +110,12 @@ impl Engine {
     /// An upstream failed an exchange for good: it counts against its health.
     pub(super) fn note_failure(&mut self, ticket: Ticket, place: u8, cause: Cause, now: Tick) {
         let Some(exchange) = self.exchanges.get_mut(ticket) else { return };
-        let upstream = Arc::clone(&exchange.route.upstreams[usize::from(place)]);
-        let route = Arc::clone(&exchange.route.name);
-        self.count_failure(&upstream, cause.class());
+        let served = exchange.route.clone();
+        let upstream = &served.upstreams[usize::from(place)];
+        let route = &served.name;
+        self.count_failure(upstream, cause.class());
         if !cause.is_local() {
-            self.note_down(&route, &upstream, &cause, now);
+            self.note_down(route, upstream, &cause, now);
         }
         if let Some(exchange) = self.exchanges.get_mut(ticket) {
             exchange.note_cause(place, cause);

@@ -69,7 +69,8 @@ fn render(
     let ask = Ask { id: 0xbeef, flags: client.flags, name, edns, room };
     let note = (client.choice & 64 == 64).then(|| Ede::new(3, "n".repeat(usize::from(room % 200))));
     let (ttl, mut out) = (Ttl::Elapsed(elapsed), vec![0xee; usize::from(room)]);
-    let len = respond::answer(&accepted.answer, &ask, ttl, note.as_ref(), b"node-1", &mut out);
+    let len =
+        respond::answer(accepted.answer.view(), &ask, ttl, note.as_ref(), b"node-1", &mut out);
     assert!(out[len..].iter().all(|&byte| byte == 0xee), "nothing is written behind the answer");
     assert_eq!(out[2] & 0x04, 0, "AA is not ours to pass on");
     let ttl_cap = Some(ttl_cap(came, accepted.answer.kind, caps));

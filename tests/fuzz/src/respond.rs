@@ -26,7 +26,7 @@ pub fn check(data: &[u8]) {
         .then_some(AskEdns { dnssec_ok: choice & 16 == 16, nsid: choice & 32 == 32 });
     let ask = Ask { id: 7, flags, name: &name, edns, room: 512 + room % 721 };
     let mut out = vec![0xee; 1232];
-    let len = respond::answer(&answer, &ask, ttl, note.as_ref(), &nsid, &mut out);
+    let len = respond::answer(answer.view(), &ask, ttl, note.as_ref(), &nsid, &mut out);
     assert!(out[len..].iter().all(|&byte| byte == 0xee), "nothing is written behind the answer");
     let made = Made { from: answer.wire(), ttl_cap: None, ttl, room: out.len() };
     rendered::check(&out[..len], &ask, &made);
@@ -36,7 +36,7 @@ pub fn check(data: &[u8]) {
 /// A buffer shorter than any client's room: an answer that fits it, or none.
 fn check_cramped(answer: &Answer, ask: &Ask<'_>, ttl: Ttl, room: usize) {
     let mut out = vec![0; room];
-    let len = respond::answer(answer, ask, ttl, None, b"node", &mut out);
+    let len = respond::answer(answer.view(), ask, ttl, None, b"node", &mut out);
     let made = Made { from: answer.wire(), ttl_cap: None, ttl, room };
     if len > 0 {
         rendered::check(&out[..len], ask, &made);
