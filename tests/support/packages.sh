@@ -1,6 +1,7 @@
 # Installs what is missing of the programs that a script calls, from Debian's packages, without letting
 # the packages start their services. Sourced by tests/all and benches/compare/run, which bring: $tmp, a
 # directory of theirs; give_up, which says why and exits; and on exit call restore_policy.
+# shellcheck shell=bash disable=SC2154 # $tmp is theirs.
 
 # The words before a command that must run as root, once become_root was called.
 as_root=()

@@ -1,5 +1,6 @@
 # The peers, each with one thread where it lets us, the same three routes to the same nsd, and a cache
 # that holds all that is asked as hits. Why each line: benches/README.md.
+# shellcheck shell=bash disable=SC2034,SC2154 # Names are shared with run and the other files.
 
 dnsdist_addr=127.53.1.4
 unbound_addr=127.53.1.5

@@ -1,4 +1,5 @@
 # What is started and ended, and what it costs: processes by id, their CPU time, their memory.
+# shellcheck shell=bash disable=SC2034,SC2154 # Names are shared with run and the other files.
 
 # Every process started here, and by the name of each server its process, address and port.
 started=()
@@ -11,15 +12,15 @@ rows=$tmp/rows
 # The CPUs this shell may use: the first is for the server under test, the second for the load, the
 # third, if there is one, for the upstream.
 choose_cpus() {
-    local -a cpus
-    mapfile -t cpus < <(taskset -cp $$ | sed 's/.*: //' | tr ',' '\n' |
+    local -a usable
+    mapfile -t usable < <(taskset -cp $$ | sed 's/.*: //' | tr ',' '\n' |
         awk -F- '{ for (i = $1; i <= ($2 == "" ? $1 : $2); i++) print i }')
-    [ ${#cpus[@]} -ge 2 ] || give_up "two CPUs are needed"
-    server_cpu=${cpus[0]} load_cpu=${cpus[1]} upstream_cpu=${cpus[2]:-${cpus[1]}}
-    if [ ${#cpus[@]} -ge 4 ]; then
-        shard_cpus=${cpus[0]},${cpus[3]} shard_load_cpus=$load_cpu
+    [ ${#usable[@]} -ge 2 ] || give_up "two CPUs are needed"
+    server_cpu=${usable[0]} load_cpu=${usable[1]} upstream_cpu=${usable[2]:-${usable[1]}}
+    if [ ${#usable[@]} -ge 4 ]; then
+        shard_cpus=${usable[0]},${usable[3]} shard_load_cpus=$load_cpu
     else
-        shard_cpus=${cpus[0]},${cpus[1]} shard_load_cpus=$shard_cpus
+        shard_cpus=${usable[0]},${usable[1]} shard_load_cpus=$shard_cpus
     fi
 }
 
@@ -83,8 +84,8 @@ tick_us=$((1000000 / $(getconf CLK_TCK)))
 # cpu_us PID...: user and system time together, ended children included (dnsmasq answers TCP in
 # such). The name in parentheses may hold anything, so what comes before its end is cut.
 cpu_us() {
-    local -a files=("${@/#//proc/}")
-    cat "${files[@]/%//stat}" |
+    local -a directories=("${@/#//proc/}")
+    cat "${directories[@]/%//stat}" |
         awk -v us="$tick_us" '{ sub(/^.*\) /, ""); sum += $12 + $13 + $14 + $15 } END { print sum * us }'
 }
 
@@ -97,4 +98,8 @@ threads_us() {
     done
 }
 
-rss_kib() { awk '$1 == "VmRSS:" { print $2 }' "/proc/$1/status"; }
+# rss_kib PID...: their resident sets together.
+rss_kib() {
+    local -a directories=("${@/#//proc/}")
+    awk '$1 == "VmRSS:" { sum += $2 } END { print sum }' "${directories[@]/%//status}"
+}

@@ -1,4 +1,5 @@
 # nsd as everybody's upstream, the daemon, the bare echo and the bare relay.
+# shellcheck shell=bash disable=SC2034,SC2154 # Names are shared with run and the other files.
 
 nsd_addr=127.53.1.1 nsd_port=5353
 ours_addr=127.53.1.2
@@ -112,10 +113,10 @@ answers() {
 # serve NAME CPUS ADDR PORT COMMAND...: starts a server under test.
 serve() {
     local name=$1 cpus=$2
-    at[$name]="$3 $4"
+    at["$name"]="$3 $4"
     shift 4
     on "$cpus" "$name" "$@"
-    pid_of[$name]=$pid
+    pid_of["$name"]=$pid
 }
 
 # config NAME PORT: an ordinary node's configuration with loopback addresses in it. Before the call

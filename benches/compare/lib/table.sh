@@ -1,4 +1,5 @@
 # The table.
+# shellcheck shell=bash disable=SC2034,SC2154 # Names are shared with run and the other files.
 
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { if (b > 0) printf "%.2f", a / b; else printf "-" }'; }
 mib() { awk -v kib="$1" 'BEGIN { printf "%.1f", kib / 1024 }'; }
@@ -18,7 +19,11 @@ rows() {
         qps=$(median "$what" "$name" "$generator" 3) cpu=$(median "$what" "$name" "$generator" 4)
         p50=$(median "$what" "$name" "$generator" 5) p99=$(median "$what" "$name" "$generator" 6)
         rss=$(mib "$(median "$what" "$name" "$generator" 7)")
-        [ "$generator" = load ] || p50='' p99=''
+        if [ "$generator" = load ]; then
+            p50=$(printf '%.1f' "$p50") p99=$(printf '%.1f' "$p99")
+        else
+            p50='' p99=''
+        fi
         text='' against=${base#* }
         case $base in
         "echo $name" | "times $name") text=1 ;;

@@ -1,4 +1,5 @@
 # Hits: 10,000 names over three routes, all in the cache with an hour to live, against the bare echo.
+# shellcheck shell=bash disable=SC2034,SC2154 # Names are shared with run and the other files.
 
 measure_hits() {
     local name round_number before answered=0 servers=(echo horizond)
@@ -17,7 +18,7 @@ measure_hits() {
             answered=$((answered + completed))
         done
         for name in "${servers[@]}" epoll-echo; do
-            round hits "$name" load -d "$dir/10k" -l "$seconds"
+            round hits "$name" load -d "$dir/10k" -l "$load_seconds"
             answered=$((answered + completed))
         done
     done

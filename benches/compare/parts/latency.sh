@@ -1,4 +1,5 @@
 # Latency: one question at a time, client and server on the same CPU, all servers in turn.
+# shellcheck shell=bash disable=SC2034,SC2154 # Names are shared with run and the other files.
 
 measure_latency() {
     local name addr to word p50 p99 base50 base99 servers=(echo horizond) asked_at=()

@@ -1,4 +1,5 @@
 # Memory: resident set after the start, with 10,000 and 100,000 names, and after many misses.
+# shellcheck shell=bash disable=SC2034,SC2154 # Names are shared with run and the other files.
 
 measure_memory() {
     local name names_file idle bytes grown count limit entries servers=(horizond "${peers[@]}")

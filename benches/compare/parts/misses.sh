@@ -1,4 +1,5 @@
 # Misses: names that nobody asked before, answered by nsd, against the bare relay.
+# shellcheck shell=bash disable=SC2034,SC2154 # Names are shared with run and the other files.
 
 measure_misses() {
     local name round_number hits misses servers=(relay horizond)
@@ -16,7 +17,7 @@ measure_misses() {
         done
         fresh_names "l$round_number"
         for name in "${servers[@]}"; do
-            round misses "$name" load "${fresh[@]}" -l "$seconds"
+            round misses "$name" load "${fresh[@]}" -l "$load_seconds"
         done
     done
     hits=$(cache_figure horizond hits) misses=$(cache_figure horizond misses)

@@ -1,4 +1,5 @@
 # Scale: ten thousand suffixes beside three, and a million names in the cache beside ten thousand.
+# shellcheck shell=bash disable=SC2034,SC2154 # Names are shared with run and the other files.
 
 measure_scale() {
     local name round_number
@@ -17,15 +18,15 @@ measure_scale() {
     [ "$(cache_figure "$many-names" entries)" -ge "$many" ] || die "the cache does not hold $many names"
     for round_number in $(seq "$rounds"); do
         for name in three-suffixes 10000-suffixes; do
-            round scale-suffixes "$name" load -d "$dir/suffixed" -l "$seconds"
+            round scale-suffixes "$name" load -d "$dir/suffixed" -l "$load_seconds"
         done
         for name in three-suffixes 10000-suffixes; do
             # Names below all the suffixes, again and again others.
-            awk -v tag="$round_number" '{ for (i = 0; i < 12; i++) print tag "x" i "." $1, "A" }' "$dir/suffixes" >"$dir/fresh"
-            round scale-misses "$name" load -d "$dir/fresh" -n 1 -l "$seconds"
+            awk -v tag="$round_number" -v times=$((seconds * 11 + 1)) '{ for (i = 0; i < times; i++) print tag "x" i "." $1, "A" }' "$dir/suffixes" >"$dir/fresh"
+            round scale-misses "$name" load -d "$dir/fresh" -n 1 -l "$load_seconds"
         done
-        round scale-names 10000-names load -d "$dir/few" -l "$seconds"
-        round scale-names "$many-names" load -d "$dir/many" -l "$seconds"
+        round scale-names 10000-names load -d "$dir/few" -l "$load_seconds"
+        round scale-names "$many-names" load -d "$dir/many" -l "$load_seconds"
     done
     aimed=10000-suffixes target='at most 1.15' rows scale-suffixes 'hits below 10,000 suffixes' load 'times three-suffixes' three-suffixes 10000-suffixes
     aimed=10000-suffixes target='' rows scale-misses 'misses below 10,000 suffixes' load 'times three-suffixes' three-suffixes 10000-suffixes

@@ -1,4 +1,5 @@
 # Start: from exec to the first answer, asked every 0.2 ms; medians.
+# shellcheck shell=bash disable=SC2034,SC2154 # Names are shared with run and the other files.
 
 measure_start() {
     local word peer addr

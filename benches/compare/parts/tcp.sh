@@ -1,4 +1,5 @@
 # TCP: upstreams asked over TCP against the same over UDP, and clients who ask over TCP.
+# shellcheck shell=bash disable=SC2034,SC2154 # Names are shared with run and the other files.
 
 measure_tcp() {
     local name round_number servers=(horizond "${peers[@]}")
