@@ -107,7 +107,7 @@ nsd_count() {
 }
 
 answers() {
-    dnsperf -s "$1" -p "$2" -d "$dir/one" -n 1 -t 1 2>/dev/null | grep -q 'NOERROR 1 '
+    "$bin/examples/bench-load" -d "$dir/one" -m 1 -t 100 "$1:$2" 2>/dev/null | grep -q 'NOERROR 1 '
 }
 
 # serve NAME CPUS ADDR PORT COMMAND...: starts a server under test.
