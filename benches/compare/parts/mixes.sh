@@ -13,10 +13,10 @@ measure_mixes() {
     start_relay
     start_ours horizond 5300
     start_peers
-    pattern_file 5000 "$long" >"$dir/long"
-    pattern_file 5000 'b{}.big.example TXT' >"$dir/big"
-    pattern_file 5000 'd{}.signed A' >"$dir/signed"
-    pattern_file 5000 't{}.huge.example TXT' >"$dir/huge"
+    pattern_file 2000 "$long" >"$dir/long"
+    pattern_file 2000 'b{}.big.example TXT' >"$dir/big"
+    pattern_file 2000 'd{}.signed A' >"$dir/signed"
+    pattern_file 2000 't{}.huge.example TXT' >"$dir/huge"
     # What fills the caches comes last, because it drives out what the others ask for.
     fill_all -d "$dir/long" -n 1
     mix long load echo -d "$dir/long"
