@@ -2,13 +2,14 @@
 //! by one bit, sends them back in batches. It parses nothing and knows nothing, so whatever a
 //! server needs beyond it is the server's own.
 //!
-//! Usage: `bench-echo ADDR:PORT [epoll]`. Runs until it is ended; prints its process id when it
-//! listens. With `epoll` it waits as a server must that has more than one socket, which shows what
-//! that alone costs.
+//! Usage: `bench-echo ADDR:PORT [epoll] [SIZE]`. Runs until it is ended; prints its process id when
+//! it listens. With `epoll` it waits as a server must that has more than one socket, which shows what
+//! that alone costs. With SIZE its answers are at least so many bytes long, filled up with zeros,
+//! which shows what answers of that size cost.
 
 use std::net::{SocketAddr, UdpSocket};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use horizond::sys::{Epoll, Events, Interest, RecvBatch, SendBatch};
 
 /// Datagrams taken and sent at a time, as many as a shard takes.
@@ -19,10 +20,17 @@ const SIZE: usize = 4096;
 const RECEIVE_BUFFER: usize = 4 << 20;
 
 fn main() -> anyhow::Result<()> {
-    let usage = "usage: bench-echo ADDR:PORT [epoll]";
+    let usage = "usage: bench-echo ADDR:PORT [epoll] [SIZE]";
     let mut args = std::env::args().skip(1);
     let addr: SocketAddr = args.next().context(usage)?.parse().context(usage)?;
-    let by_epoll = args.next().is_some_and(|arg| arg == "epoll");
+    let (mut by_epoll, mut least) = (false, 0);
+    for arg in args {
+        match arg.as_str() {
+            "epoll" => by_epoll = true,
+            size => least = size.parse().context(usage)?,
+        }
+    }
+    ensure!(least <= SIZE, "answers have at most {SIZE} bytes");
     let socket = UdpSocket::bind(addr).with_context(|| format!("cannot listen on {addr}"))?;
     socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER)?;
     let epoll = Epoll::new()?;
@@ -45,13 +53,15 @@ fn main() -> anyhow::Result<()> {
         let Ok(count) = result else { continue };
         for i in 0..count {
             let (bytes, Some(from)) = (received.bytes(i), received.from(i)) else { continue };
-            let answer = &mut answers.next_buffer()[..bytes.len()];
-            answer.copy_from_slice(bytes);
+            let len = bytes.len().max(least);
+            let answer = &mut answers.next_buffer()[..len];
+            answer[..bytes.len()].copy_from_slice(bytes);
+            answer[bytes.len()..].fill(0);
             // QR (RFC 1035, 4.1.1); the rcode stays NOERROR.
             if let Some(flags) = answer.get_mut(2) {
                 *flags |= 0x80;
             }
-            answers.queue(bytes.len(), from);
+            answers.queue(len, from);
         }
         answers.flush(&socket);
     }
