@@ -9,7 +9,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use horizond::serve::{Client, Desk, Step};
+use horizond::serve::{Client, Desk, Foreseen, Step};
 use horizond::sys::{RecvBatch, SendBatch};
 use horizond::telemetry::labels::Proto;
 use horizond::telemetry::snapshot::Snapshot;
@@ -50,14 +50,20 @@ impl Shard {
         self.desk.refresh();
         let now = self.clock.now();
         let mut queued = 0;
-        for i in 0..count {
+        let mut foreseen = [Foreseen::default(); BATCH];
+        for (i, place) in foreseen.iter_mut().enumerate().take(count) {
+            *place = self.desk.foresee(self.received.bytes(i));
+        }
+        foreseen.iter().take(count).for_each(|&place| self.desk.foresee_answer(place));
+        for (i, foreseen) in foreseen.into_iter().enumerate().take(count) {
             let Some(addr) = self.received.from(i) else { continue };
             if self.received.is_cut(i) || self.sends.is_full() {
                 continue;
             }
             let client = Client { addr, proto: Proto::Udp };
             let out = self.sends.next_buffer();
-            if let Step::Reply(len) = self.desk.ask(self.received.bytes(i), client, now, out) {
+            let packet = self.received.bytes(i);
+            if let Step::Reply(len) = self.desk.ask(packet, foreseen, client, now, out) {
                 self.sends.queue(len, addr);
                 queued += 1;
             }

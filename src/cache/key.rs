@@ -1,5 +1,6 @@
 //! What an answer is kept under.
 
+use arrayvec::ArrayVec;
 use triomphe::ThinArc;
 
 use super::Hashed;
@@ -8,10 +9,7 @@ use crate::wire::read_u16;
 
 /// What an answer is kept under: DO and CD, type, folded name, in one run of bytes.
 #[derive(Clone)]
-pub struct Key {
-    bytes: [u8; Key::MAX],
-    len: u16,
-}
+pub struct Key(ArrayVec<u8, { Key::MAX }>);
 
 impl Key {
     /// Longest key in bytes.
@@ -24,24 +22,30 @@ impl Key {
     /// what is longer than a name can be is cut.
     #[inline]
     pub fn of(name: &[u8], qtype: u16, dnssec_ok: bool, checking_disabled: bool) -> Key {
-        let mut key = Key { bytes: [0; Key::MAX], len: 0 };
-        let len = name.len().min(MAX_NAME);
+        let name = &name[..name.len().min(MAX_NAME)];
         let flags =
             if dnssec_ok { Key::DO } else { 0 } | if checking_disabled { Key::CD } else { 0 };
         let [high, low] = qtype.to_be_bytes();
-        key.bytes[..3].copy_from_slice(&[flags, high, low]);
-        for (to, from) in key.bytes[3..3 + len].iter_mut().zip(name) {
-            // Length bytes are below 'A', so folding may run over them.
-            *to = from.to_ascii_lowercase();
-        }
-        key.len = (3 + len) as u16;
+        let mut key = Key::join(&[flags, high, low], name);
+        // Length bytes are below 'A', so folding may run over them.
+        key.0[3..].make_ascii_lowercase();
         key
+    }
+
+    /// What goes beyond [`Key::MAX`] is cut, which no key does.
+    #[inline]
+    fn join(front: &[u8; 3], name: &[u8]) -> Key {
+        let mut bytes = ArrayVec::new();
+        let fits =
+            bytes.try_extend_from_slice(front).is_ok() && bytes.try_extend_from_slice(name).is_ok();
+        debug_assert!(fits);
+        Key(bytes)
     }
 
     /// The bytes.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
+        &self.0
     }
 
     /// The part of a key's bytes that is hashed: type and name. The flags are not, so that the hash
@@ -79,12 +83,7 @@ impl Key {
     /// The place for what is true of the name whatever the type: that it does not exist (RFC 2308,
     /// 5). `key` is any question's about it.
     pub fn of_name(key: &[u8]) -> Key {
-        let mut place = Key { bytes: [0; Key::MAX], len: key.len().min(Key::MAX) as u16 };
-        let len = usize::from(place.len);
-        place.bytes[..len].copy_from_slice(&key[..len]);
-        place.bytes[0] |= Key::NAME;
-        (place.bytes[1], place.bytes[2]) = (0, 0);
-        place
+        Key::join(&[Key::marks(key) | Key::NAME, 0, 0], Key::name(key))
     }
 }
 

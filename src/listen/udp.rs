@@ -32,6 +32,8 @@ const QUERY: usize = 4096;
 const ROUNDS: usize = 8;
 /// While hits alone keep the shard busy, everything else is looked at this often.
 const TURN: Duration = Duration::from_millis(100);
+/// So long after the last exchange the shard goes back to sleep in the receiving call.
+const REST: Duration = Duration::from_millis(5);
 /// Descriptors looked at in one turn.
 const EVENTS: usize = 256;
 
@@ -44,6 +46,8 @@ pub struct Shard {
     engine: Engine,
     epoll: Rc<Epoll>,
     sockets: Vec<UdpSocket>,
+    /// Whether epoll watches them.
+    watching: bool,
     sends: Vec<SendBatch>,
     received: RecvBatch,
     inbox: Arc<Inbox>,
@@ -80,6 +84,7 @@ impl Shard {
             engine,
             epoll,
             sockets,
+            watching: true,
             sends,
             received: RecvBatch::new(BATCH, QUERY),
             inbox,
@@ -110,14 +115,28 @@ impl Shard {
         let mut events = Events::new(EVENTS);
         let mut ready: Vec<Event> = Vec::with_capacity(EVENTS);
         let mut has_left = false;
+        // When an exchange was last under way.
+        let mut busy = self.clock.now();
         loop {
-            let now = self.clock.now();
-            if sleeps && !has_left && self.engine.in_flight() == 0 {
-                self.serve_asleep(now);
+            let mut now = self.clock.now();
+            if self.engine.in_flight() > 0 {
+                busy = now;
             }
-            // What came by other ways than the listening socket while it was all that was looked at.
-            let waits = !sleeps || has_left || self.engine.in_flight() > 0;
-            let mut wait = if waits { self.engine.wait(now) } else { Some(Duration::ZERO) };
+            let mut wait = self.engine.wait(now);
+            if sleeps && !has_left && self.engine.in_flight() == 0 {
+                if now.since(busy) >= REST {
+                    self.watch_socket(false)?;
+                    self.serve_asleep(now);
+                    now = self.clock.now();
+                }
+                // What else there is gets its turn now, and the socket soon.
+                let soon = if self.watching { REST } else { Duration::ZERO };
+                wait = Some(wait.map_or(soon, |wait| wait.min(soon)));
+            }
+            if self.engine.in_flight() > 0 && !has_left {
+                self.watch_socket(true)?;
+                wait = self.engine.wait(now);
+            }
             if let Some(end) = self.inbox.stops_at().filter(|_| has_left) {
                 if now >= end || self.engine.in_flight() == 0 {
                     return Ok(());
@@ -140,6 +159,19 @@ impl Shard {
                 has_left = true;
             }
         }
+    }
+
+    /// Has epoll watch the one listening socket, or not: where nobody waits for epoll, each datagram
+    /// would tell it all the same.
+    fn watch_socket(&mut self, wanted: bool) -> io::Result<()> {
+        if self.watching != wanted {
+            match wanted {
+                true => self.epoll.add(&self.sockets[0], TOKEN_LISTENER, Interest::Read)?,
+                false => self.epoll.remove(&self.sockets[0])?,
+            }
+            self.watching = wanted;
+        }
+        Ok(())
     }
 
     /// Answers hits from the listening socket and sleeps there, as long as nothing else is to be done:
@@ -324,7 +356,9 @@ impl Shard {
         const TURNS: usize = 64;
         for listener in 0..self.sockets.len() {
             let _ = (0..TURNS).all(|_| self.serve_socket(listener));
-            if let Err(error) = self.epoll.remove(&self.sockets[listener]) {
+            if self.watching
+                && let Err(error) = self.epoll.remove(&self.sockets[listener])
+            {
                 tracing::warn!(%error, "cannot stop watching a listening socket");
             }
         }

@@ -17,7 +17,7 @@ const PLAIN_FOR: Duration = Duration::from_secs(900);
 const WARN_EVERY: Duration = Duration::from_secs(10);
 
 /// Queries that leave together at most.
-pub const TOGETHER: usize = 32;
+pub const TOGETHER: usize = 1;
 
 /// Queries that wait for the end of the turn, or for their number, to leave in one system call, all
 /// from one socket.
