@@ -227,46 +227,6 @@ impl SendBatch {
         self.queued += 1;
     }
 
-    /// Queues the first `len` bytes of [`SendBatch::next_buffer`] for the other end of a connected
-    /// socket.
-    #[inline]
-    pub fn queue_connected(&mut self, len: usize) {
-        self.frames.vectors[self.queued].iov_len = len.min(self.size);
-        self.frames.headers[self.queued].msg_hdr.msg_namelen = 0;
-        self.queued += 1;
-    }
-
-    /// How many are queued.
-    #[inline]
-    pub fn len(&self) -> usize {
-        self.queued
-    }
-
-    /// Forgets what is queued.
-    pub fn clear(&mut self) {
-        self.queued = 0;
-    }
-
-    /// Sends what is queued, without blocking, from number `at` on; it stays queued. Returns how far
-    /// it came: [`SendBatch::len`], or the number of the first that could not go.
-    ///
-    /// # Errors
-    /// What sendmmsg(2) says of that one, with its number; on a connected socket this may be what
-    /// ICMP reported of a datagram long before.
-    pub fn send_from(&mut self, at: usize, socket: impl AsFd) -> Result<(), (usize, io::Error)> {
-        let fd = socket.as_fd().as_raw_fd();
-        self.frames.aim(&mut self.buffers, self.size, 0..self.queued);
-        let mut at = at;
-        while at < self.queued {
-            match self.send_some(at, fd) {
-                Ok(count) => at += count,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err((at, e)),
-            }
-        }
-        Ok(())
-    }
-
     /// One call for all from `at` on, which have been aimed; returns how many went.
     fn send_some(&mut self, at: usize, fd: i32) -> io::Result<usize> {
         let headers = &mut self.frames.headers[at..self.queued];
@@ -360,30 +320,6 @@ mod tests {
         }
         assert_eq!(got.wait(&b).unwrap(), 2);
         assert_eq!(got.bytes(1), b"two");
-    }
-
-    #[test]
-    fn a_connected_socket_needs_no_addresses_and_tells_where_it_stopped() {
-        let (a, b) =
-            (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
-        a.connect(b.local_addr().unwrap()).unwrap();
-        let mut out = SendBatch::new(3, 4);
-        for letter in *b"xyz" {
-            out.next_buffer()[0] = letter;
-            out.queue_connected(1);
-        }
-        assert!(out.send_from(1, &a).is_ok());
-        let mut got = RecvBatch::new(4, 4);
-        assert_eq!(
-            (got.receive(&b).unwrap(), got.bytes(0), got.bytes(1)),
-            (2, &b"y"[..], &b"z"[..])
-        );
-        drop(b);
-        assert!(out.send_from(2, &a).is_ok());
-        // The refusal of the one before is told to the next.
-        assert_eq!(out.send_from(1, &a).map_err(|(at, _)| at), Err(1));
-        out.clear();
-        assert!(out.is_empty() && out.send_from(0, &a).is_ok());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::wheel::Wheel;
 use crate::accept::Accepted;
 use crate::cache::{Key, SharedKey};
 use crate::config::Transport;
-use crate::sys::{Epoll, RecvBatch};
+use crate::sys::Epoll;
 use crate::time::Tick;
 use crate::wire::edns::Ede;
 
@@ -109,10 +109,6 @@ pub struct Engine {
     sockets: Slots<Socket>,
     connections: Slots<Connection>,
     dirty: Vec<Ticket>,
-    /// Upstreams to which something waits to go over UDP.
-    unsent: Vec<u32>,
-    /// Queries that could not be sent.
-    refused: Vec<(Pending, Trouble)>,
     /// Sockets on which a send brought the error of an earlier one.
     broken: Vec<(Ticket, Trouble)>,
     lanes: HashMap<u32, Lane, foldhash::fast::RandomState>,
@@ -120,7 +116,8 @@ pub struct Engine {
     due: Vec<Ticket>,
     done: Vec<Done>,
     rng: StdRng,
-    batch: Option<RecvBatch>,
+    /// Where a datagram is received.
+    datagram: Vec<u8>,
     chunk: Vec<u8>,
     next_sweep: Tick,
 }
@@ -132,10 +129,8 @@ pub const TOKEN_TCP: u64 = 3 << 56;
 /// Mask of the top byte of a token.
 pub const TOKEN_KIND: u64 = 0xff << 56;
 
-/// Datagrams taken from an upstream's socket at a time.
-const BATCH: usize = 16;
-/// Batches taken from one socket in one turn.
-const ROUNDS: usize = 8;
+/// Datagrams that nobody waits for, read from one socket in one turn.
+const FLOOD: usize = 128;
 /// How often idle connections and sockets are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
 /// First wait for a server that has never answered.
@@ -156,15 +151,13 @@ impl Engine {
             sockets: Slots::new(),
             connections: Slots::new(),
             dirty: Vec::new(),
-            unsent: Vec::new(),
-            refused: Vec::new(),
             broken: Vec::new(),
             lanes: HashMap::default(),
             wheel: Wheel::new(now),
             due: Vec::new(),
             done: Vec::new(),
             rng: StdRng::from_rng(&mut rand::rng()),
-            batch: None,
+            datagram: Vec::new(),
             chunk: Vec::new(),
             next_sweep: now + SWEEP,
         }

@@ -5,9 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::slots::Ticket;
-use super::udp::Pending;
 use super::{LaneStats, Upstream};
-use crate::sys::SendBatch;
 use crate::time::Tick;
 
 /// How long an upstream that could not do EDNS is asked without (RFC 6891, 7).
@@ -16,29 +14,12 @@ const PLAIN_FOR: Duration = Duration::from_secs(900);
 /// The least time between two warnings about one upstream from one shard.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 
-/// Queries that leave together at most.
-pub const TOGETHER: usize = 1;
-
-/// Queries that wait for the end of the turn, or for their number, to leave in one system call, all
-/// from one socket.
-#[derive(Default)]
-pub struct Outgoing {
-    /// The socket that was drawn for them.
-    pub socket: Option<Ticket>,
-    /// Whose they are.
-    pub pending: Vec<Pending>,
-    /// Their bytes; there once one was sent.
-    pub batch: Option<Box<SendBatch>>,
-}
-
 /// Sockets and connections to one upstream.
 pub struct Lane {
     /// The shard's counters.
     pub stats: Arc<LaneStats>,
     /// UDP sockets; a place is filled when it is first drawn.
     pub ports: Vec<Option<Ticket>>,
-    /// Queries of this turn that leave together, over UDP.
-    pub out: Outgoing,
     /// TCP connections, the newest last.
     pub connections: Vec<Ticket>,
     plain_until: Tick,
@@ -50,14 +31,7 @@ impl Lane {
     pub fn new(upstream: &Upstream, ports: usize) -> Lane {
         let stats = upstream.register();
         let ports = vec![None; ports.max(1)];
-        Lane {
-            stats,
-            ports,
-            out: Outgoing::default(),
-            connections: Vec::new(),
-            plain_until: Tick(0),
-            silent_until: Tick(0),
-        }
+        Lane { stats, ports, connections: Vec::new(), plain_until: Tick(0), silent_until: Tick(0) }
     }
 
     /// Whether it is to be asked without EDNS.

@@ -2,8 +2,8 @@
 //!
 //! Connected, so that the kernel drops datagrams from other addresses and ports (RFC 5452, 9.1) and
 //! reports ICMP errors at once. The kernel chooses the port at random from its ephemeral range
-//! (28,232 by default); of the sockets open to an upstream one is drawn at random for the queries of
-//! each turn, at most 32, and each is replaced after some queries or some time. An attacker who cannot see the traffic must
+//! (28,232 by default); of the sockets open to an upstream one is drawn at random for each query,
+//! and each is replaced after some queries or some time. An attacker who cannot see the traffic must
 //! guess the id (16 bits) and which of the open ports it belongs to (14.8 bits for one guess, less
 //! log2 of the pool's size for a flood over all ports), inside one round-trip time.
 //!
@@ -22,6 +22,7 @@ use rand::RngExt;
 
 use super::slots::Ticket;
 use crate::time::Tick;
+use crate::wire::write_u16;
 
 /// A socket is replaced after so many queries, and up to as many more.
 const QUERIES: u32 = 1000;
@@ -76,18 +77,42 @@ impl Socket {
         })
     }
 
+    /// Takes one datagram, without blocking.
+    ///
+    /// # Errors
+    /// What recv(2) says, ICMP errors among it.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.recv(buffer)
+    }
+
     /// Whether it has served long enough.
     pub fn is_worn(&self, now: Tick) -> bool {
         self.queries_left == 0 || now.since(self.opened) > AGE
     }
 
-    /// Takes in a query that will be sent from here: gives it a fresh random id, under which its
-    /// answer is waited for. `None` where all tries to find a free id failed, which takes thousands
-    /// in flight on one socket.
-    pub fn enlist(&mut self, pending: Pending, rng: &mut impl rand::Rng) -> Option<u16> {
-        let id = insert_at_random(&mut self.pending, pending, rng)?;
+    /// Sends `query` under a fresh random id, which is written into it and returned. `None` where
+    /// all tries to find a free id failed, which takes thousands in flight on one socket.
+    ///
+    /// # Errors
+    /// What send(2) says, pending ICMP errors among it; the query is then not pending.
+    pub fn send(
+        &mut self,
+        query: &mut [u8],
+        pending: Pending,
+        rng: &mut impl rand::Rng,
+    ) -> io::Result<Option<u16>> {
+        let Some(id) = insert_at_random(&mut self.pending, pending, rng) else { return Ok(None) };
+        write_u16(query, 0, id);
         self.queries_left = self.queries_left.saturating_sub(1);
-        Some(id)
+        match self.socket.send(query) {
+            Ok(_) => Ok(Some(id)),
+            // A full send buffer loses the datagram as the network might: the timer sees to it.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Some(id)),
+            Err(error) => {
+                self.pending.remove(&id);
+                Err(error)
+            }
+        }
     }
 }
 

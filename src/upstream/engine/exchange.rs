@@ -95,11 +95,6 @@ impl From<io::ErrorKind> for Trouble {
 }
 
 impl Trouble {
-    /// Whether a buffer had no room.
-    pub fn is_full(self) -> bool {
-        self.kind == io::ErrorKind::WouldBlock
-    }
-
     /// Whether it is this host's and says nothing about the upstream. EPERM is what a full
     /// connection-tracking table or a rule of the host's own firewall gives.
     pub fn is_local(self) -> bool {

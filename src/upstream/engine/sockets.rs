@@ -3,62 +3,47 @@
 use std::io;
 
 use super::super::Upstream;
-use super::super::lane::TOGETHER;
 use super::super::slots::{Slots, Ticket};
 use super::super::tcp::{self, Connection, ReadEnd};
 use super::super::udp::{Pending, Socket};
 use super::exchange::{Cause, Trouble, Via};
-use super::query::QUERY_MAX;
-use super::{BATCH, Engine, ROUNDS, TOKEN_KIND, TOKEN_TCP, TOKEN_UDP};
+use super::{Engine, FLOOD, TOKEN_KIND, TOKEN_TCP, TOKEN_UDP};
 use crate::config::Transport;
-use crate::sys::{Interest, RecvBatch, SendBatch};
+use crate::sys::Interest;
 use crate::time::Tick;
-use crate::wire::{MAX_MESSAGE, header, write_u16};
+use crate::wire::{MAX_MESSAGE, header};
 use rand::RngExt;
 
 impl Engine {
-    /// Has a query leave over UDP at the end of the turn. All queries of a turn to one upstream go
-    /// from one socket, in one system call; which one is drawn anew for each turn.
+    /// Sends a query over UDP, from a socket drawn at random.
     pub(super) fn send_udp(
         &mut self,
         upstream: &Upstream,
-        query: &[u8],
+        query: &mut [u8],
         pending: Pending,
         now: Tick,
     ) -> io::Result<Via> {
-        let Some(lane) = self.lanes.get(&upstream.id) else {
+        let ticket = self.draw_socket(upstream, now)?;
+        let Some(socket) = self.sockets.get_mut(ticket) else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        let drawn = lane.out.socket;
-        let usable = drawn.and_then(|t| self.sockets.get(t)).is_some_and(|s| !s.retired);
-        if drawn.is_some() && (!usable || lane.out.pending.len() >= TOGETHER) {
-            self.flush_lane(upstream.id);
-        }
-        let ticket = match self.lanes.get(&upstream.id).and_then(|lane| lane.out.socket) {
-            Some(ticket) => ticket,
-            None => {
-                let ticket = self.draw_socket(upstream, now)?;
-                self.unsent.push(upstream.id);
-                ticket
+        let sent = match socket.send(query, pending, &mut self.rng) {
+            // What ICMP said of a datagram before this one, which has not gone: those that are
+            // pending here hear of it at the end of the turn, and this one is sent again. Trouble of
+            // this host is this datagram's own, and says nothing about those that have gone.
+            Err(error) => {
+                let trouble = Trouble::from(error);
+                if !trouble.is_local() {
+                    self.broken.push((ticket, trouble));
+                }
+                socket.send(query, pending, &mut self.rng)?
             }
+            sent => sent?,
         };
-        let (Some(lane), Some(socket)) =
-            (self.lanes.get_mut(&upstream.id), self.sockets.get_mut(ticket))
-        else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        lane.out.socket = Some(ticket);
-        let Some(id) = socket.enlist(pending, &mut self.rng) else {
-            return Err(io::ErrorKind::QuotaExceeded.into());
-        };
-        let batch =
-            lane.out.batch.get_or_insert_with(|| SendBatch::new(TOGETHER, QUERY_MAX).into());
-        let buffer = batch.next_buffer();
-        buffer[..query.len()].copy_from_slice(query);
-        write_u16(buffer, 0, id);
-        batch.queue_connected(query.len());
-        lane.out.pending.push(pending);
-        Ok(Via::Udp { socket: ticket, id })
+        match sent {
+            Some(id) => Ok(Via::Udp { socket: ticket, id }),
+            None => Err(io::ErrorKind::QuotaExceeded.into()),
+        }
     }
 
     /// Draws one of the sockets to an upstream at random, and opens or replaces it where need be.
@@ -83,35 +68,6 @@ impl Engine {
             self.retire(old);
         }
         Ok(ticket)
-    }
-
-    /// Sends what waits to go to one upstream over UDP.
-    fn flush_lane(&mut self, upstream: u32) {
-        let Some(lane) = self.lanes.get_mut(&upstream) else { return };
-        let Some(ticket) = lane.out.socket.take() else { return };
-        let Some(batch) = lane.out.batch.as_deref_mut() else { return };
-        if let Some(socket) = self.sockets.get(ticket) {
-            let (mut at, mut told) = (0, false);
-            while let Err((stopped, error)) = batch.send_from(at, socket) {
-                let trouble = Trouble::from(error);
-                at = stopped;
-                if trouble.is_full() {
-                    // A full send buffer loses datagrams as the network might: their timers see to it.
-                    break;
-                } else if !trouble.is_local() && !told {
-                    // What ICMP said of a datagram before this one: those that are pending here hear
-                    // of it at the end of the turn, and this one is sent again.
-                    told = true;
-                    self.broken.push((ticket, trouble));
-                } else {
-                    // Trouble of this host is this datagram's own, and says nothing about others.
-                    self.refused.extend(lane.out.pending.get(at).map(|&p| (p, trouble)));
-                    (at, told) = (at + 1, false);
-                }
-            }
-        }
-        batch.clear();
-        lane.out.pending.clear();
     }
 
     /// Lets a socket close as soon as nothing is pending on it.
@@ -164,17 +120,13 @@ impl Engine {
         Ok(Via::Tcp { connection: ticket, id })
     }
 
-    /// Sends what was queued since the last call, and tells those concerned what that brought to
-    /// light. To be called once a turn.
+    /// Writes what was queued on connections since the last call, and tells those concerned what
+    /// sends brought to light. To be called once a turn.
     pub fn flush(&mut self, now: Tick) {
         // What fails here may go on by another socket or connection, which is looked at too; each
         // exchange has a limited number of tries, so this ends.
         loop {
-            if let Some(upstream) = self.unsent.pop() {
-                self.flush_lane(upstream);
-            } else if let Some((pending, trouble)) = self.refused.pop() {
-                self.fail_attempt(pending, Cause::Network(trouble), now);
-            } else if let Some((ticket, trouble)) = self.broken.pop() {
+            if let Some((ticket, trouble)) = self.broken.pop() {
                 self.fail_socket(ticket, trouble, now);
             } else if let Some(ticket) = self.dirty.pop() {
                 let Some(connection) = self.connections.get_mut(ticket) else { continue };
@@ -205,20 +157,16 @@ impl Engine {
     /// A UDP socket has something to read, or an error.
     pub fn on_udp(&mut self, token: u64, now: Tick) {
         let Some(ticket) = self.sockets.unpack(token & !TOKEN_KIND) else { return };
-        let mut batch = self.batch.take().unwrap_or_else(|| RecvBatch::new(BATCH, MAX_MESSAGE + 1));
-        // What is left after these rounds is reported again: a flood from one server must not keep
-        // the shard from its clients.
-        for _ in 0..ROUNDS {
+        // Nearly always one datagram waits, and a second look would find nothing; more are reported
+        // again. Where the one was not waited for there may be a flood of such, which is read away,
+        // but not so long that the shard's clients would feel it.
+        let mut buffer = std::mem::take(&mut self.datagram);
+        buffer.resize(MAX_MESSAGE + 1, 0);
+        for _ in 0..FLOOD {
             let Some(socket) = self.sockets.get(ticket) else { break };
-            match batch.receive(socket) {
-                Ok(count) => {
-                    for i in 0..count {
-                        self.on_datagram(ticket, batch.bytes(i), now);
-                    }
-                    if count < batch.capacity() {
-                        break;
-                    }
-                }
+            match socket.receive(&mut buffer) {
+                Ok(len) if self.on_datagram(ticket, &buffer[..len], now) => break,
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -227,7 +175,7 @@ impl Engine {
                 }
             }
         }
-        self.batch = Some(batch);
+        self.datagram = buffer;
     }
 
     /// ICMP said that the upstream is not there: all that was sent from this socket is lost.
@@ -239,14 +187,14 @@ impl Engine {
         }
     }
 
-    fn on_datagram(&mut self, ticket: Ticket, bytes: &[u8], now: Tick) {
-        let Some(id) = header::id(bytes) else { return };
+    /// False if nobody waits for it.
+    fn on_datagram(&mut self, ticket: Ticket, bytes: &[u8], now: Tick) -> bool {
+        let Some(id) = header::id(bytes) else { return false };
         // An id that nobody waits for is a late answer or a guess: neither is worth a line.
-        let Some(socket) = self.sockets.get_mut(ticket) else { return };
-        if let Some(pending) = socket.pending.get(&id).copied() {
-            socket.last_answer = now;
-            self.on_answer(pending, bytes, Transport::Udp, now);
-        }
+        let Some(socket) = self.sockets.get_mut(ticket) else { return false };
+        let Some(pending) = socket.pending.get(&id).copied() else { return false };
+        socket.last_answer = now;
+        self.on_answer(pending, bytes, Transport::Udp, now)
     }
 
     /// A connection has something to read, room to write, or an error.

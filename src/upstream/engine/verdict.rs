@@ -13,22 +13,22 @@ use crate::time::Tick;
 use crate::wire::header::{Header, Rcode};
 
 impl Engine {
-    /// Judges what answers a pending query.
+    /// Judges what answers a pending query. False if it does not.
     pub(super) fn on_answer(
         &mut self,
         pending: Pending,
         bytes: &[u8],
         transport: Transport,
         now: Tick,
-    ) {
-        let Some(exchange) = self.exchanges.get(pending.exchange) else { return };
+    ) -> bool {
+        let Some(exchange) = self.exchanges.get(pending.exchange) else { return false };
         let Some(attempt) = exchange.attempts.get(usize::from(pending.attempt)).copied() else {
-            return;
+            return false;
         };
         let asked = Asked { question: exchange.question(), edns: attempt.edns };
         let verdict = judge(asked, bytes, exchange.route.caps);
         if verdict == Verdict::NotOurs {
-            return;
+            return false;
         }
         let served = exchange.route.clone();
         let upstream = &served.upstreams[usize::from(attempt.place)];
@@ -43,7 +43,8 @@ impl Engine {
                 {
                     lane.learn_plain(now);
                 }
-                return self.finish(ticket, Outcome::Answer(accepted));
+                self.finish(ticket, Outcome::Answer(accepted));
+                return true;
             }
             Verdict::Truncated(partial) => {
                 if let Some(exchange) = self.exchanges.get_mut(ticket) {
@@ -83,6 +84,7 @@ impl Engine {
             }
             self.advance(ticket, now);
         }
+        true
     }
 
     fn note_answer(&mut self, upstream: &Upstream, bytes: &[u8], sent: Tick, now: Tick) {
