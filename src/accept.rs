@@ -84,19 +84,22 @@ pub fn judge(asked: Asked<'_>, message: &[u8], caps: Caps) -> Verdict {
             _ => Verdict::NotOurs,
         };
     };
-    let survey = Survey::take(message, &header, question_end);
+    let mut survey = Survey::new(&header, question_end);
+    let sound = survey.walk(message, &header).is_some();
     if header.has(flag::TC) {
         // Any other code would reach the client as a truncated answer that is none.
-        let sound = survey.and_then(|survey| {
-            let passes = matches!(survey.rcode, Rcode::NOERROR | Rcode::NXDOMAIN);
-            let found = survey.answers(&asked.question, message).filter(|_| passes)?;
+        let passes = sound && matches!(survey.rcode, Rcode::NOERROR | Rcode::NXDOMAIN);
+        let partial = passes.then(|| survey.answers(&asked.question, message)).flatten();
+        let partial = partial.map(|found| {
             let mut accepted = survey.accept(&asked.question, message, found, caps, flag::TC);
             accepted.lifetime = None;
-            Some(Box::new(accepted))
+            Box::new(accepted)
         });
-        return Verdict::Truncated(sound);
+        return Verdict::Truncated(partial);
     }
-    let Some(survey) = survey else { return Verdict::Malformed };
+    if !sound {
+        return Verdict::Malformed;
+    }
     let rcode = survey.rcode;
     match rcode {
         Rcode::FORMERR | Rcode::NOTIMP | Rcode::BADVERS if asked.edns && !survey.has_opt => {
@@ -133,7 +136,7 @@ fn match_question(asked: &Question<'_>, message: &[u8], header: &Header) -> Opti
 
 /// What one walk over the records finds.
 struct Survey {
-    records: SmallVec<[Record; 6]>,
+    records: SmallVec<[Record; 4]>,
     question_end: usize,
     end: usize,
     rcode: Rcode,
@@ -144,11 +147,9 @@ struct Survey {
 }
 
 impl Survey {
-    /// Walks everything; `None` if anything is cut short, broken, or left over.
-    fn take(message: &[u8], header: &Header, question_end: usize) -> Option<Survey> {
-        let [_, answers, authorities, additionals] = header.counts;
-        let mut walk = Records::new(message, question_end, [answers, authorities, additionals]);
-        let mut survey = Survey {
+    /// Of a message that nothing is known of but its header and question.
+    fn new(header: &Header, question_end: usize) -> Survey {
+        Survey {
             records: SmallVec::new(),
             question_end,
             end: 0,
@@ -157,7 +158,14 @@ impl Survey {
             authoritative: header.has(flag::AA),
             has_opt: false,
             ede: None,
-        };
+        }
+    }
+
+    /// Walks everything; `None` if anything is cut short, broken, or left over.
+    fn walk(&mut self, message: &[u8], header: &Header) -> Option<()> {
+        let [_, answers, authorities, additionals] = header.counts;
+        let counts = [answers, authorities, additionals];
+        let mut walk = Records::new(message, self.question_end, counts);
         for record in walk.by_ref() {
             let record = record.ok()?;
             // Nearly every owner is a pointer to the question, which is known to be a name.
@@ -166,17 +174,17 @@ impl Survey {
             }
             names_are_sound(message, &record)?;
             match record.rtype {
-                rtype::OPT => survey.note_opt(message, &record)?,
+                rtype::OPT => self.note_opt(message, &record)?,
                 // Nothing may stand behind a TSIG (RFC 8945, 5.1).
                 rtype::TSIG if record.section != 2 || record.rdata.end < message.len() => {
                     return None;
                 }
                 _ => {}
             }
-            survey.records.push(record);
+            self.records.push(record);
         }
-        survey.end = walk.position();
-        (survey.end == message.len() && survey.names_stay(message)).then_some(survey)
+        self.end = walk.position();
+        (self.end == message.len() && self.names_stay(message)).then_some(())
     }
 
     /// Whether no name is made of bytes that change on the way to the client, the header or a TTL:
@@ -274,7 +282,7 @@ impl Survey {
 
     /// What clients get; `found`: with records for the question.
     fn accept(
-        self,
+        &mut self,
         question: &Question<'_>,
         message: &[u8],
         found: bool,
@@ -302,7 +310,7 @@ impl Survey {
         let mut writer = Writer::with_room(*question, self.rcode, flags, room);
         writer.kind = kind;
         self.copy_records(message, ttl_cap, &mut writer);
-        writer.ede = self.ede;
+        writer.ede = self.ede.take();
         Accepted {
             answer: writer.finish(),
             lifetime: lifetime.map(|t| t.min(cap)).filter(|&t| t > 0),

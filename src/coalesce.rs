@@ -17,8 +17,10 @@ use crate::cache::{Hashed, SharedKey};
 /// What became of a question that was to be joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Join {
-    /// It is the first: the caller must start an exchange, and end it with [`Flights::take`].
-    Leader(SharedKey),
+    /// It is the first: the caller must start an exchange, and end it with [`Flights::take`]. True if
+    /// another may have ended since [`Flights::ended`] was asked, so that the cache should be looked
+    /// at again first.
+    Leader(bool),
     /// It waits for an exchange that is under way.
     Follower,
     /// There are too many waiters: it was not taken.
@@ -40,9 +42,20 @@ impl<W> Flight<W> {
     }
 }
 
-/// A lock on a cache line of its own.
+/// A part of the flights, on a cache line of its own.
 #[repr(align(64))]
-struct Table<W>(Mutex<HashTable<Flight<W>>>);
+struct Table<W> {
+    flights: Mutex<HashTable<Flight<W>>>,
+    /// How many have ended; changed under the lock.
+    ended: AtomicUsize,
+}
+
+impl<W> Table<W> {
+    fn lock(&self) -> MutexGuard<'_, HashTable<Flight<W>>> {
+        // A panic elsewhere cannot leave a table half changed: each change is one call.
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// A count on a pair of cache lines of its own.
 #[repr(align(128))]
@@ -65,17 +78,24 @@ impl<W> Flights<W> {
     /// where there are several.
     pub fn new(limit: usize, routes: usize) -> Flights<W> {
         Flights {
-            tables: (0..TABLES).map(|_| Table(Mutex::default())).collect(),
+            tables: (0..TABLES)
+                .map(|_| Table { flights: Mutex::default(), ended: AtomicUsize::new(0) })
+                .collect(),
             waiting: (0..routes.max(1)).map(|_| Count::default()).collect(),
             limit,
             per_route: if routes > 1 { limit.div_ceil(2) } else { limit },
         }
     }
 
-    fn table(&self, key: Hashed<'_>) -> MutexGuard<'_, HashTable<Flight<W>>> {
-        let at = (key.hash >> 40) as usize % TABLES;
-        // A panic elsewhere cannot leave a table half changed: each change is one call.
-        self.tables[at].0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self, key: Hashed<'_>) -> &Table<W> {
+        &self.tables[(key.hash >> 40) as usize % TABLES]
+    }
+
+    /// Changes whenever a flight that may have been `key`'s ends. To be asked before the cache is
+    /// looked at, for [`Flights::join`].
+    #[inline]
+    pub fn ended(&self, key: Hashed<'_>) -> usize {
+        self.table(key).ended.load(Ordering::Acquire)
     }
 
     fn count(&self, route: u16) -> &AtomicUsize {
@@ -83,35 +103,41 @@ impl<W> Flights<W> {
         &self.waiting[usize::from(route).min(last)].0
     }
 
-    /// Adds a waiter for `key`, whose name belongs to `route`.
-    pub fn join(&self, key: Hashed<'_>, route: u16, waiter: W) -> Join {
+    /// Adds a waiter for `key`, whose name belongs to `route`; `ended` is what [`Flights::ended`] said
+    /// before the cache had no answer.
+    pub fn join(&self, key: &SharedKey, route: u16, waiter: W, ended: usize) -> Join {
         let count = self.count(route);
         let taken = count.load(Ordering::Relaxed) >= self.per_route;
         if taken || self.waiting() >= self.limit {
             return Join::Full;
         }
         count.fetch_add(1, Ordering::Relaxed);
-        let mut table = self.table(key);
-        match table.entry(key.hash, |f| f.is(key), |f| f.key.hashed().hash) {
+        let hashed = key.hashed();
+        let table = self.table(hashed);
+        let mut flights = table.lock();
+        match flights.entry(hashed.hash, |f| f.is(hashed), |f| f.key.hashed().hash) {
             Entry::Occupied(mut flight) => {
                 flight.get_mut().waiters.push(waiter);
                 Join::Follower
             }
             Entry::Vacant(place) => {
-                let shared = SharedKey::new(key);
-                let key = shared.clone();
+                let key = key.clone();
                 place.insert(Flight { key, route, waiters: smallvec![waiter] });
-                Join::Leader(shared)
+                Join::Leader(table.ended.load(Ordering::Relaxed) != ended)
             }
         }
     }
 
     /// Ends the flight of `key` and hands over everyone who waits for it; none if there is none.
     pub fn take(&self, key: Hashed<'_>) -> Waiters<W> {
-        let flight = match self.table(key).find_entry(key.hash, |f| f.is(key)) {
+        let table = self.table(key);
+        let mut flights = table.lock();
+        let flight = match flights.find_entry(key.hash, |f| f.is(key)) {
             Ok(place) => place.remove().0,
             Err(_) => return Waiters::new(),
         };
+        table.ended.store(table.ended.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+        drop(flights);
         self.count(flight.route).fetch_sub(flight.waiters.len(), Ordering::Relaxed);
         flight.waiters
     }
@@ -126,40 +152,51 @@ impl<W> Flights<W> {
 mod tests {
     use super::*;
 
-    /// A key of one letter, with a hash that differs enough.
-    fn key(bytes: &[u8]) -> Hashed<'_> {
-        let hash = bytes
-            .iter()
-            .fold(0, |sum, &b| (sum ^ u64::from(b)).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        Hashed { bytes, hash }
+    /// A key with a hash that differs enough.
+    fn key(bytes: &[u8]) -> SharedKey {
+        let step = |sum: u64, b: &u8| (sum ^ u64::from(*b)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        SharedKey::new(Hashed { bytes, hash: bytes.iter().fold(0, step) })
     }
 
-    fn leads(join: Join) -> bool {
-        matches!(join, Join::Leader(_))
+    fn join<W>(flights: &Flights<W>, name: &[u8], waiter: W) -> Join {
+        flights.join(&key(name), 0, waiter, flights.ended(key(name).hashed()))
+    }
+
+    fn take<W>(flights: &Flights<W>, name: &[u8]) -> Vec<W> {
+        flights.take(key(name).hashed()).into_vec()
     }
 
     #[test]
     fn one_leads_and_the_others_wait() {
         let flights = Flights::new(3, 1);
-        assert!(leads(flights.join(key(b"a"), 0, 1)));
-        assert_eq!(flights.join(key(b"a"), 0, 2), Join::Follower);
-        assert!(leads(flights.join(key(b"b"), 0, 3)));
-        assert_eq!(flights.join(key(b"b"), 0, 4), Join::Full);
-        assert_eq!(flights.take(key(b"a"))[..], [1, 2]);
-        assert!(flights.take(key(b"a")).is_empty());
+        assert_eq!(join(&flights, b"a", 1), Join::Leader(false));
+        assert_eq!(join(&flights, b"a", 2), Join::Follower);
+        assert_eq!(join(&flights, b"b", 3), Join::Leader(false));
+        assert_eq!(join(&flights, b"b", 4), Join::Full);
+        assert_eq!(take(&flights, b"a"), [1, 2]);
+        assert!(take(&flights, b"a").is_empty());
         assert_eq!(flights.waiting(), 1);
-        assert!(leads(flights.join(key(b"a"), 0, 5)));
+        assert_eq!(join(&flights, b"a", 5), Join::Leader(false));
     }
 
     #[test]
     fn one_route_cannot_take_all_places() {
         let flights = Flights::new(4, 2);
-        assert!(leads(flights.join(key(b"a"), 0, 1)));
-        assert_eq!(flights.join(key(b"a"), 0, 2), Join::Follower);
-        assert_eq!(flights.join(key(b"a"), 0, 3), Join::Full);
-        assert!(leads(flights.join(key(b"b"), 1, 4)));
-        assert_eq!(flights.take(key(b"a"))[..], [1, 2]);
-        assert!(leads(flights.join(key(b"a"), 0, 5)));
+        assert_eq!(join(&flights, b"a", 1), Join::Leader(false));
+        assert_eq!(join(&flights, b"a", 2), Join::Follower);
+        assert_eq!(join(&flights, b"a", 3), Join::Full);
+        assert_eq!(flights.join(&key(b"b"), 1, 4, 0), Join::Leader(false));
+        assert_eq!(take(&flights, b"a"), [1, 2]);
+        assert_eq!(join(&flights, b"a", 5), Join::Leader(false));
+    }
+
+    #[test]
+    fn one_that_ended_after_the_look_into_the_cache_is_told() {
+        let flights = Flights::new(9, 1);
+        let ended = flights.ended(key(b"a").hashed());
+        assert_eq!(join(&flights, b"a", 1), Join::Leader(false));
+        take(&flights, b"a");
+        assert_eq!(flights.join(&key(b"a"), 0, 2, ended), Join::Leader(true));
     }
 
     #[test]
@@ -171,7 +208,7 @@ mod tests {
                 let (flights, leaders) = (&flights, &leaders);
                 scope.spawn(move || {
                     for i in 0..2500 {
-                        if leads(flights.join(key(b"same"), 0, thread * 2500 + i)) {
+                        if join(flights, b"same", thread * 2500 + i) == Join::Leader(false) {
                             leaders.fetch_add(1, Ordering::Relaxed);
                         }
                     }
@@ -179,7 +216,7 @@ mod tests {
             }
         });
         assert_eq!(leaders.into_inner(), 1);
-        let mut all = flights.take(key(b"same"));
+        let mut all = take(&flights, b"same");
         all.sort_unstable();
         assert!(all.into_iter().eq(0..10_000));
     }

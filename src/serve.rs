@@ -63,8 +63,8 @@ pub enum Step {
 /// A question that only an upstream can answer.
 pub struct Miss {
     /// Its key.
-    pub key: Key,
-    hash: u64,
+    pub key: SharedKey,
+    ended: usize,
     /// Index of the route that owns the name.
     pub route: u16,
     waiter: Waiting,
@@ -122,12 +122,14 @@ impl Waiter {
 
 /// What became of a miss.
 pub enum Joined {
-    /// An exchange must be started for it, by a shard, unless [`Desk::ready`] finds an answer.
+    /// An exchange must be started for it, by a shard, unless [`Desk::ready`] finds an answer where that may be.
     Start {
         /// Its key.
         key: SharedKey,
         /// Its route.
         route: u16,
+        /// Whether [`Desk::ready`] may find an answer.
+        look: bool,
     },
     /// It waits with others.
     Waits,
@@ -274,11 +276,11 @@ impl Desk {
             Some(hash) => Hashed { bytes: key.as_bytes(), hash },
             None => self.server.cache.hashed(key.as_bytes()),
         };
-        let hash = hashed.hash;
         let mut front = self.front.borrow_mut();
         if let Some((entry, age)) = front.get(hashed, now) {
             return self.hit(&query, &ask, client, entry, age, out);
         }
+        let ended = self.server.flights.ended(hashed);
         if let Some(entry) = self.server.cache.get(hashed)
             && let Freshness::Fresh(age) = entry.freshness(now)
         {
@@ -286,7 +288,7 @@ impl Desk {
             return self.hit(&query, &ask, client, &entry, age, out);
         }
         drop(front);
-        self.miss(&query, &ask, client, (key, hash), now, out)
+        self.miss(&query, &ask, client, (hashed, ended), now, out)
     }
 
     #[inline]
@@ -350,11 +352,11 @@ impl Desk {
         query: &Query<'_>,
         ask: &Ask<'_>,
         client: Client,
-        (key, hash): (Key, u64),
+        (key, ended): (Hashed<'_>, usize),
         now: Tick,
         out: &mut [u8],
     ) -> Step {
-        let name = Key::name(key.as_bytes());
+        let name = Key::name(key.bytes);
         let question = Question { name, qtype: query.qtype, qclass: query.qclass };
         let owner = self.server.table.find(name);
         let route = owner.map_or(NO_ROUTE, |m| m.route);
@@ -369,8 +371,8 @@ impl Desk {
             return self.reply(reply, &answer, Source::Refused, out);
         };
         let known = self
-            .no_such_name(Hashed { bytes: key.as_bytes(), hash }, owner.route, now)
-            .or_else(|| self.remembered_failure(key.as_bytes(), owner.route, now));
+            .no_such_name(key, owner.route, now)
+            .or_else(|| self.remembered_failure(key.bytes, owner.route, now));
         if let Some(settled) = known {
             let nsid = self.server.node.as_bytes();
             let entry = &settled.entry;
@@ -394,7 +396,7 @@ impl Desk {
             client,
             since: now,
         };
-        Step::Miss(Miss { key, hash, route: owner.route, waiter })
+        Step::Miss(Miss { key: SharedKey::new(key), ended, route: owner.route, waiter })
     }
 
     /// What this server answers without an upstream, by rule.
@@ -412,16 +414,15 @@ impl Desk {
 
     /// Has a miss wait for its answer.
     pub fn join(&mut self, miss: Miss, reply_to: ReplyTo) -> Joined {
-        let Miss { key, hash, route, waiter } = miss;
+        let Miss { key, ended, route, waiter } = miss;
         let waiter = Waiter { waiting: waiter, reply_to };
-        let key = Hashed { bytes: key.as_bytes(), hash };
-        match self.server.flights.join(key, route, waiter) {
+        match self.server.flights.join(&key, route, waiter, ended) {
             Join::Follower => Joined::Waits,
             Join::Full => {
                 self.stats.shed(ShedReason::Waiting);
                 Joined::Shed
             }
-            Join::Leader(key) => Joined::Start { key, route },
+            Join::Leader(look) => Joined::Start { key, route, look },
         }
     }
 

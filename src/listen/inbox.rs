@@ -17,6 +17,8 @@ pub enum Job {
         key: SharedKey,
         /// Its route.
         route: u16,
+        /// Whether the cache should be looked at first.
+        look: bool,
     },
 }
 
@@ -167,7 +169,7 @@ mod tests {
     fn jobs_are_bounded_and_come_out_in_order() {
         let inbox = Inbox::new(2).unwrap();
         let key = SharedKey::new(Hashed { bytes: &[1], hash: 1 });
-        let job = |route| Job::Start { key: key.clone(), route };
+        let job = |route| Job::Start { key: key.clone(), route, look: false };
         inbox.push(job(0)).unwrap();
         inbox.push(job(1)).unwrap();
         assert_eq!(inbox.push(job(2)), Err(job(2)));

@@ -22,7 +22,6 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::inbox::{Inbox, Job};
-use crate::cache::SharedKey;
 use crate::config::Tcp;
 use crate::serve::{Client, Desk, Foreseen, Joined, ReplyTo, Step};
 use crate::telemetry::labels::{DropReason, Proto, ShedReason};
@@ -300,17 +299,18 @@ impl Shared {
                 let (answers, unsent) = (from.answers.clone(), from.unsent.clone());
                 let sink = Sink { answers, unsent, permit };
                 let joined = desk.join(miss, ReplyTo::Stream(Box::new(sink)));
-                if let Joined::Start { key, route } = joined {
-                    self.hand_over(desk, key, route);
+                if let Joined::Start { key, route, look } = joined {
+                    self.hand_over(desk, Job::Start { key, route, look });
                 }
             }
         }
     }
 
     /// Has a shard run the exchange.
-    fn hand_over(&self, desk: &mut Desk, key: SharedKey, route: u16) {
+    fn hand_over(&self, desk: &mut Desk, job: Job) {
+        let Job::Start { key, .. } = &job;
         let inbox = &self.inboxes[key.hashed().hash as usize % self.inboxes.len()];
-        if let Err(Job::Start { key, .. }) = inbox.push(Job::Start { key, route }) {
+        if let Err(Job::Start { key, .. }) = inbox.push(job) {
             desk.shed(&key, ShedReason::InFlight);
         }
     }

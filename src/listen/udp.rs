@@ -270,15 +270,16 @@ impl Shard {
             Step::Silent => {}
             Step::Miss(miss) => {
                 let reply_to = ReplyTo::Datagram { listener: listener as u8 };
-                if let Joined::Start { key, route } = self.desk.join(miss, reply_to) {
-                    self.start(key, route, now);
+                if let Joined::Start { key, route, look } = self.desk.join(miss, reply_to) {
+                    self.start(key, route, look, now);
                 }
             }
         }
     }
 
-    fn start(&mut self, key: SharedKey, route: u16, now: Tick) {
-        if let Some(settled) = self.desk.ready(&key, route, now) {
+    /// Starts an exchange, unless it is worth a look into the cache and the answer is there.
+    fn start(&mut self, key: SharedKey, route: u16, look: bool, now: Tick) {
+        if let Some(settled) = look.then(|| self.desk.ready(&key, route, now)).flatten() {
             return self.deliver(settled, now);
         }
         let Some(target) = self.desk.route(route) else { return };
@@ -292,8 +293,8 @@ impl Shard {
         let mut jobs = std::mem::take(&mut self.jobs);
         self.inbox.take(&mut jobs);
         let now = self.clock.now();
-        for Job::Start { key, route } in jobs.drain(..) {
-            self.start(key, route, now);
+        for Job::Start { key, route, look } in jobs.drain(..) {
+            self.start(key, route, look, now);
         }
         self.jobs = jobs;
     }
