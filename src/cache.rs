@@ -25,13 +25,51 @@ pub use entry::{Entry, Freshness};
 pub use front::Front;
 pub use key::{Key, SharedKey};
 
+/// The hash of a folded name, by the cache's own hasher: differs from process to process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NameHash(u64);
+
+impl NameHash {
+    /// The hash of a key with this name and a type. DO and CD do not count, so that it can be had
+    /// before the whole question is read.
+    #[inline]
+    fn with_type(self, qtype: u16) -> u64 {
+        // The golden ratio spreads the types; folding the product mixes all bits into all.
+        let mixed = self.0 ^ (u64::from(qtype) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let product = u128::from(mixed) * 0xd6e8_feb8_6659_fd93;
+        (product >> 64) as u64 ^ product as u64
+    }
+}
+
 /// The bytes of a key and their hash, by the cache's own hasher ([`Cache::hashed`]).
 #[derive(Debug, Clone, Copy)]
 pub struct Hashed<'a> {
     /// See [`Key`].
     pub bytes: &'a [u8],
-    /// Differs from process to process.
+    /// Of type and name.
     pub hash: u64,
+    /// Of the name alone.
+    pub name: NameHash,
+}
+
+impl<'a> Hashed<'a> {
+    /// A key whose name has this hash.
+    #[inline]
+    pub fn new(bytes: &'a [u8], name: NameHash) -> Hashed<'a> {
+        Hashed { bytes, hash: name.with_type(Key::qtype(bytes)), name }
+    }
+
+    /// Another key of the same name.
+    #[inline]
+    pub fn same_name<'b>(&self, bytes: &'b [u8]) -> Hashed<'b> {
+        Hashed::new(bytes, self.name)
+    }
+
+    /// One with a hash of one's choice.
+    #[cfg(test)]
+    pub(crate) fn raw(bytes: &'a [u8], hash: u64) -> Hashed<'a> {
+        Hashed { bytes, hash, name: NameHash(0) }
+    }
 }
 
 /// One route's share of the cache.
@@ -77,14 +115,23 @@ impl Cache {
     /// A key's bytes with their hash, for the other calls.
     #[inline]
     pub fn hashed<'a>(&self, bytes: &'a [u8]) -> Hashed<'a> {
-        Hashed { bytes, hash: self.hash(Key::hashed_part(bytes)) }
+        Hashed::new(bytes, self.name_hash(Key::name(bytes)))
     }
 
+    /// The hash of a folded name.
     #[inline]
-    fn hash(&self, part: &[u8]) -> u64 {
+    pub fn name_hash(&self, name: &[u8]) -> NameHash {
         let mut hasher = self.hasher.build_hasher();
-        hasher.write(part);
-        hasher.finish()
+        hasher.write(name);
+        NameHash(hasher.finish())
+    }
+
+    /// Has the processor fetch where a question of this name and type, and the name itself, would be
+    /// found.
+    #[inline]
+    pub fn prefetch(&self, name: NameHash, qtype: u16) {
+        self.answers.prefetch(name.with_type(qtype));
+        self.answers.prefetch(name.with_type(0));
     }
 
     /// The entry of a key, whatever its age.

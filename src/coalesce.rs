@@ -155,7 +155,7 @@ mod tests {
     /// A key with a hash that differs enough.
     fn key(bytes: &[u8]) -> SharedKey {
         let step = |sum: u64, b: &u8| (sum ^ u64::from(*b)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        SharedKey::new(Hashed { bytes, hash: bytes.iter().fold(0, step) })
+        SharedKey::new(Hashed::raw(bytes, bytes.iter().fold(0, step)))
     }
 
     fn join<W>(flights: &Flights<W>, name: &[u8], waiter: W) -> Join {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::answer::{self, Answer, Question};
-use crate::cache::{Entry, Freshness, Front, Hashed, Key, SharedKey};
+use crate::cache::{Entry, Freshness, Front, Hashed, Key, NameHash, SharedKey};
 use crate::coalesce::Join;
 use crate::config::Refuse;
 use crate::local;
@@ -46,7 +46,7 @@ pub struct Client {
 
 /// What was found out about a packet before it is looked at in earnest.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Foreseen(Option<u64>);
+pub struct Foreseen(Option<(NameHash, u16)>);
 
 /// What is to be done with a packet.
 // A miss is handed on at once, not stored: a box for it would cost more than the copy.
@@ -223,21 +223,20 @@ impl Desk {
     /// fetch that place: what other packets need meanwhile hides the wait for memory.
     #[inline]
     pub fn foresee(&self, packet: &[u8]) -> Foreseen {
-        let hash = Query::peek(packet).map(|(name, qtype)| {
-            let key = Key::of(name, qtype, false, false);
-            self.server.cache.hashed(key.as_bytes()).hash
-        });
-        if let Some(hash) = hash {
-            self.front.borrow().prefetch_places(hash);
-        }
-        Foreseen(hash)
+        let Some((name, qtype)) = Query::peek(packet) else { return Foreseen(None) };
+        let folded = Key::fold(name);
+        let hash = self.server.cache.name_hash(Key::name(folded.as_bytes()));
+        self.front.borrow().prefetch_places(hash, qtype);
+        Foreseen(Some((hash, qtype)))
     }
 
     /// The second step: has the processor fetch the answer itself.
     #[inline]
     pub fn foresee_answer(&self, foreseen: Foreseen) {
-        if let Some(hash) = foreseen.0 {
-            self.front.borrow().prefetch_entry(hash);
+        if let Some((name, qtype)) = foreseen.0
+            && !self.front.borrow().prefetch_entry(name, qtype)
+        {
+            self.server.cache.prefetch(name, qtype);
         }
     }
 
@@ -273,7 +272,7 @@ impl Desk {
         let cd = query.header.has(flag::CD);
         let key = Key::of(query.name, query.qtype, query.dnssec_ok(), cd);
         let hashed = match foreseen.0 {
-            Some(hash) => Hashed { bytes: key.as_bytes(), hash },
+            Some((name, _)) => Hashed::new(key.as_bytes(), name),
             None => self.server.cache.hashed(key.as_bytes()),
         };
         let mut front = self.front.borrow_mut();

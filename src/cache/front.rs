@@ -6,7 +6,7 @@
 //! lock and writes nothing that another thread reads, but for the first few uses of an entry, by
 //! which the shared table knows what is asked for.
 
-use super::{Entry, Freshness, Hashed};
+use super::{Entry, Freshness, Hashed, NameHash};
 use crate::sys;
 use crate::time::Tick;
 
@@ -102,26 +102,31 @@ impl Front {
         (hash as usize & (self.sets.len() - 1), (hash >> 32) as u32)
     }
 
-    /// Has the processor fetch the places that a hash belongs to.
+    /// Has the processor fetch the places of a question.
     #[inline]
-    pub fn prefetch_places(&self, hash: u64) {
+    pub fn prefetch_places(&self, name: NameHash, qtype: u16) {
         if !self.sets.is_empty() {
-            let set: *const Set = &self.sets[self.place(hash).0];
+            let set: *const Set = &self.sets[self.place(name.with_type(qtype)).0];
             sys::prefetch(set.cast());
             sys::prefetch(set.cast::<u8>().wrapping_add(64));
         }
     }
 
-    /// Has the processor fetch the entry that a hash seems to belong to.
+    /// Has the processor fetch what seems to be the entry of a question. False if there is none.
     #[inline]
-    pub fn prefetch_entry(&self, hash: u64) {
-        if !self.sets.is_empty() {
-            let (at, tag) = self.place(hash);
-            let set = &self.sets[at];
-            let way = (0..WAYS).find(|&way| set.tags[way] == tag);
-            if let Some(entry) = way.and_then(|way| set.entries[way].as_ref()) {
+    pub fn prefetch_entry(&self, name: NameHash, qtype: u16) -> bool {
+        if self.sets.is_empty() {
+            return false;
+        }
+        let (at, tag) = self.place(name.with_type(qtype));
+        let set = &self.sets[at];
+        let way = (0..WAYS).find(|&way| set.tags[way] == tag);
+        match way.and_then(|way| set.entries[way].as_ref()) {
+            Some(entry) => {
                 entry.prefetch();
+                true
             }
+            None => false,
         }
     }
 

@@ -3,7 +3,7 @@
 use arrayvec::ArrayVec;
 use triomphe::ThinArc;
 
-use super::Hashed;
+use super::{Hashed, NameHash};
 use crate::wire::name::MAX_NAME;
 use crate::wire::read_u16;
 
@@ -17,6 +17,12 @@ impl Key {
     const DO: u8 = 1;
     const CD: u8 = 2;
     const NAME: u8 = 4;
+
+    /// Folds a name alone, to be hashed.
+    #[inline]
+    pub fn fold(name: &[u8]) -> Key {
+        Key::of(name, 0, false, false)
+    }
 
     /// Folds a question of class IN into its key. `name` is uncompressed wire format in any case;
     /// what is longer than a name can be is cut.
@@ -46,13 +52,6 @@ impl Key {
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
-    }
-
-    /// The part of a key's bytes that is hashed: type and name. The flags are not, so that the hash
-    /// can be had before the whole question is read.
-    #[inline]
-    pub(super) fn hashed_part(key: &[u8]) -> &[u8] {
-        key.get(1..).unwrap_or(&[])
     }
 
     /// The folded name in a key's bytes.
@@ -87,14 +86,14 @@ impl Key {
     }
 }
 
-/// A key that is held in several places at once, with its hash; copies are the same key.
+/// A key that is held in several places at once, with its hashes; copies are the same key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SharedKey(ThinArc<u64, u8>);
+pub struct SharedKey(ThinArc<(u64, NameHash), u8>);
 
 impl SharedKey {
     /// A copy on the heap.
     pub fn new(key: Hashed<'_>) -> SharedKey {
-        SharedKey(ThinArc::from_header_and_slice(key.hash, key.bytes))
+        SharedKey(ThinArc::from_header_and_slice((key.hash, key.name), key.bytes))
     }
 
     /// The bytes, see [`Key`].
@@ -103,9 +102,10 @@ impl SharedKey {
         &self.0.slice
     }
 
-    /// Bytes and hash.
+    /// Bytes and hashes.
     #[inline]
     pub fn hashed(&self) -> Hashed<'_> {
-        Hashed { bytes: &self.0.slice, hash: self.0.header.header }
+        let (hash, name) = self.0.header.header;
+        Hashed { bytes: &self.0.slice, hash, name }
     }
 }

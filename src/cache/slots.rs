@@ -62,7 +62,12 @@ impl Slots {
     /// The first place that a hash may be at: the upper half of the hash, scaled.
     #[inline]
     fn home(&self, hash: u64) -> usize {
-        (((hash >> 32) * self.homes as u64) >> 32) as usize
+        home(hash, self.homes)
+    }
+
+    /// Where the places are and how many of them are homes, for [`address`].
+    pub fn plan(&self) -> (usize, usize) {
+        (self.places.as_ptr() as usize, self.homes)
     }
 
     /// Where a key's entry is.
@@ -160,6 +165,19 @@ impl Slots {
     }
 }
 
+/// The first of so many homes that a hash may be at.
+#[inline]
+fn home(hash: u64, homes: usize) -> usize {
+    (((hash >> 32) * homes as u64) >> 32) as usize
+}
+
+/// The address of a hash's home in a table of this plan. The table may be gone: good for nothing but
+/// a hint.
+#[inline]
+pub(super) fn address((places, homes): (usize, usize), hash: u64) -> *const u8 {
+    std::ptr::without_provenance(places.wrapping_add(home(hash, homes) * size_of::<Place>()))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -198,7 +216,7 @@ mod tests {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let n = (random >> 20) as u16 % 512;
             let (key, entry) = entry(n);
-            let key = Hashed { bytes: &key, hash: hash(n) };
+            let key = Hashed::raw(&key, hash(n));
             match slots.find(key) {
                 Some(at) if random & 0x400 != 0 => {
                     assert!(slots.remove(at).unwrap().is_for(key.bytes));
@@ -214,7 +232,7 @@ mod tests {
             assert_eq!(slots.len(), model.len());
         }
         for (key, &hash) in &model {
-            let at = slots.find(Hashed { bytes: key, hash }).unwrap();
+            let at = slots.find(Hashed::raw(key, hash)).unwrap();
             assert!(slots.get(at).unwrap().is_for(key));
         }
         while slots.len() > 0 {
@@ -229,7 +247,7 @@ mod tests {
     #[test]
     fn it_grows_with_what_is_in_it_and_not_with_what_passed_through() {
         let mut slots = Slots::default();
-        assert!(slots.find(Hashed { bytes: &[], hash: 7 }).is_none());
+        assert!(slots.find(Hashed::raw(&[], 7)).is_none());
         let spread = |n: u32| u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let (_, entry) = entry(1);
         for n in 0..1000 {

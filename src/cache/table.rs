@@ -8,10 +8,12 @@
 //! whatever the table holds.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::slots::Slots;
+use super::slots::{self, Slots};
 use super::{Entry, Hashed};
+use crate::sys;
 use crate::time::Tick;
 
 /// A stripe has at least this many bytes of the budget, so that any answer fits into one.
@@ -49,9 +51,31 @@ struct Stripe {
     counts: Box<[Count]>,
 }
 
-/// A lock on a pair of cache lines of its own.
+/// A stripe behind its lock, on cache lines of its own.
 #[repr(align(128))]
-struct Aligned(Mutex<Stripe>);
+struct Aligned {
+    stripe: Mutex<Stripe>,
+    /// Where its places lay last, for whoever wants them fetched before the lock is taken; on lines
+    /// that change with growth alone.
+    plan: Plan,
+}
+
+#[repr(align(128))]
+#[derive(Default)]
+struct Plan {
+    places: AtomicUsize,
+    homes: AtomicUsize,
+}
+
+impl Plan {
+    fn publish(&self, slots: &Slots) {
+        let (places, homes) = slots.plan();
+        if self.places.load(Ordering::Relaxed) != places {
+            self.places.store(places, Ordering::Relaxed);
+            self.homes.store(homes, Ordering::Relaxed);
+        }
+    }
+}
 
 /// The table.
 pub(super) struct Table {
@@ -166,15 +190,28 @@ impl Table {
             tidied: 0,
             counts: vec![Count::default(); routes].into(),
         };
+        let aligned = || Aligned { stripe: Mutex::new(stripe()), plan: Plan::default() };
         let share = usize::try_from(memory / stripes).unwrap_or(usize::MAX);
-        Table { stripes: (0..stripes).map(|_| Aligned(Mutex::new(stripe()))).collect(), share }
+        Table { stripes: (0..stripes).map(|_| aligned()).collect(), share }
+    }
+
+    #[inline]
+    fn aligned(&self, hash: u64) -> &Aligned {
+        // The places are chosen by the upper half.
+        &self.stripes[hash as usize & (self.stripes.len() - 1)]
     }
 
     #[inline]
     fn stripe(&self, hash: u64) -> MutexGuard<'_, Stripe> {
-        // The places are chosen by the upper half.
-        let at = hash as usize & (self.stripes.len() - 1);
-        lock(&self.stripes[at])
+        lock(self.aligned(hash))
+    }
+
+    /// Has the processor fetch where an entry of this hash would be found.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        let plan = &self.aligned(hash).plan;
+        let seen = (plan.places.load(Ordering::Relaxed), plan.homes.load(Ordering::Relaxed));
+        sys::prefetch(slots::address(seen, hash));
     }
 
     /// The entry of a key, whatever its age; it counts as used.
@@ -192,7 +229,8 @@ impl Table {
         if room > self.share / 2 {
             return self.remove(key);
         }
-        let mut guard = self.stripe(key.hash);
+        let aligned = self.aligned(key.hash);
+        let mut guard = lock(aligned);
         let stripe = &mut *guard;
         stripe.make_room(room, self.share, entry.stored());
         stripe.add(&entry);
@@ -205,6 +243,7 @@ impl Table {
             None => {
                 stripe.slots.insert(key.hash, entry);
                 stripe.stand_in_line(key.hash);
+                aligned.plan.publish(&stripe.slots);
             }
         }
     }
@@ -265,7 +304,7 @@ impl Table {
 
 fn lock(stripe: &Aligned) -> MutexGuard<'_, Stripe> {
     // A thread that panics ends the process; nobody goes on with a stripe half changed.
-    stripe.0.lock().unwrap_or_else(PoisonError::into_inner)
+    stripe.stripe.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

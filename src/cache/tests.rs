@@ -135,7 +135,7 @@ fn the_front_answers_what_the_cache_would() {
         Key::of(b"\x01a\0", 1, true, false),
         Key::of(b"\x01a\0", 1, false, true),
     ] {
-        let other = Hashed { bytes: other.as_bytes(), hash: key.hash };
+        let other = Hashed::raw(other.as_bytes(), key.hash);
         assert!(front.get(other, Tick(0)).is_none());
     }
     // Replaced in the cache, or flushed: not current.

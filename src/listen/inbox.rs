@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn jobs_are_bounded_and_come_out_in_order() {
         let inbox = Inbox::new(2).unwrap();
-        let key = SharedKey::new(Hashed { bytes: &[1], hash: 1 });
+        let key = SharedKey::new(Hashed::raw(&[1], 1));
         let job = |route| Job::Start { key: key.clone(), route, look: false };
         inbox.push(job(0)).unwrap();
         inbox.push(job(1)).unwrap();

@@ -43,7 +43,7 @@ impl Desk {
                 match accepted.lifetime {
                     Some(_) => {
                         self.server.cache.put(key.hashed(), entry.clone());
-                        self.keep_for_name(key.as_bytes(), &entry, now);
+                        self.keep_for_name(key.hashed(), &entry, now);
                     }
                     // Part of an answer does not contradict the whole one before it.
                     None if entry.header().has(flag::TC) => {}
@@ -133,26 +133,26 @@ impl Desk {
     /// NXDOMAIN holds for every type of the name (RFC 2308, 5), unless it is the end of an alias (2.1
     /// there). A server that denies a name for AAAA though it has an A is not believed about both
     /// (RFC 4074, 4.2).
-    fn keep_for_name(&self, key: &[u8], entry: &Entry, now: Tick) {
+    fn keep_for_name(&self, key: Hashed<'_>, entry: &Entry, now: Tick) {
         let cache = &self.server.cache;
         if entry.rcode() == Rcode::NOERROR {
-            return cache.forget(cache.hashed(Key::of_name(key).as_bytes()));
+            return cache.forget(key.same_name(Key::of_name(key.bytes).as_bytes()));
         }
         if entry.rcode() != Rcode::NXDOMAIN || entry.header().counts[1] > 0 {
             return;
         }
-        let (dnssec_ok, checking_disabled) = Key::flags(key);
-        let sibling = match Key::qtype(key) {
+        let (dnssec_ok, checking_disabled) = Key::flags(key.bytes);
+        let sibling = match Key::qtype(key.bytes) {
             rtype::A => rtype::AAAA,
             _ => rtype::A,
         };
-        let sibling = Key::of(Key::name(key), sibling, dnssec_ok, checking_disabled);
-        let exists = cache.get(cache.hashed(sibling.as_bytes())).is_some_and(|entry| {
+        let sibling = Key::of(Key::name(key.bytes), sibling, dnssec_ok, checking_disabled);
+        let exists = cache.get(key.same_name(sibling.as_bytes())).is_some_and(|entry| {
             entry.rcode() == Rcode::NOERROR && entry.freshness(now) != Freshness::Dead
         });
         if !exists {
-            let place = Key::of_name(key);
-            cache.put(cache.hashed(place.as_bytes()), entry.for_type(place.as_bytes()));
+            let place = Key::of_name(key.bytes);
+            cache.put(key.same_name(place.as_bytes()), entry.for_type(place.as_bytes()));
         }
     }
 
@@ -161,7 +161,7 @@ impl Desk {
     pub(super) fn no_such_name(&self, key: Hashed<'_>, route: u16, now: Tick) -> Option<Settled> {
         let cache = &self.server.cache;
         let place = Key::of_name(key.bytes);
-        let entry = cache.get(cache.hashed(place.as_bytes())).filter(|e| e.route() == route)?;
+        let entry = cache.get(key.same_name(place.as_bytes())).filter(|e| e.route() == route)?;
         let Freshness::Fresh(age) = entry.freshness(now) else { return None };
         let entry = entry.for_type(key.bytes);
         cache.put(key, entry.clone());
