@@ -121,14 +121,15 @@ fn failed(rcode: Rcode, ede: Option<Ede>) -> Verdict {
     Verdict::Failed(Failed { rcode, ede })
 }
 
-/// Where the question ends, if it is the one that was asked, in any case (RFC 5452, 9.1).
+/// Where the question ends, if it is the one that was asked, bit for bit (RFC 5452, 9.1): servers send
+/// back the bytes they got, and whoever writes the name in another case has not seen them.
 fn match_question(asked: &Question<'_>, message: &[u8], header: &Header) -> Option<usize> {
     if header.counts[0] != 1 {
         return None;
     }
     let at = header::LEN + asked.name.len();
     let name = message.get(header::LEN..at)?;
-    let same = name.eq_ignore_ascii_case(asked.name)
+    let same = name == asked.name
         && read_u16(message, at)? == asked.qtype
         && read_u16(message, at + 2)? == asked.qclass;
     same.then_some(at + 4)

@@ -23,7 +23,7 @@ use table::Table;
 
 pub use entry::{Entry, Freshness};
 pub use front::Front;
-pub use key::{Key, SharedKey};
+pub use key::{Key, Probe, SharedKey};
 
 /// The hash of a folded name, by the cache's own hasher: differs from process to process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::answer::{self, Answer, Question};
-use crate::cache::{Entry, Freshness, Front, Hashed, Key, NameHash, SharedKey};
+use crate::cache::{Entry, Freshness, Front, Hashed, Key, NameHash, Probe, SharedKey};
 use crate::coalesce::Join;
 use crate::config::Refuse;
 use crate::local;
@@ -224,10 +224,15 @@ impl Desk {
     #[inline]
     pub fn foresee(&self, packet: &[u8]) -> Foreseen {
         let Some((name, qtype)) = Query::peek(packet) else { return Foreseen(None) };
-        let folded = Key::fold(name);
-        let hash = self.server.cache.name_hash(Key::name(folded.as_bytes()));
+        let hash = self.name_hash(name);
         self.front.borrow().prefetch_places(hash, qtype);
         Foreseen(Some((hash, qtype)))
+    }
+
+    #[inline]
+    fn name_hash(&self, name: &[u8]) -> NameHash {
+        let folded = Key::fold(name);
+        self.server.cache.name_hash(Key::name(folded.as_bytes()))
     }
 
     /// The second step: has the processor fetch the answer itself.
@@ -270,15 +275,19 @@ impl Desk {
             return self.ask_chaos(&query, &ask, client, now, out);
         }
         let cd = query.header.has(flag::CD);
-        let key = Key::of(query.name, query.qtype, query.dnssec_ok(), cd);
-        let hashed = match foreseen.0 {
-            Some((name, _)) => Hashed::new(key.as_bytes(), name),
-            None => self.server.cache.hashed(key.as_bytes()),
+        let name_hash = match foreseen.0 {
+            Some((hash, _)) => hash,
+            None => self.name_hash(query.name),
         };
+        let flags = (query.dnssec_ok(), cd);
         let mut front = self.front.borrow_mut();
-        if let Some((entry, age)) = front.get(hashed, now) {
+        if let Some((entry, age)) =
+            front.get(Probe::new(query.name, query.qtype, flags, name_hash), now)
+        {
             return self.hit(&query, &ask, client, entry, age, out);
         }
+        let key = Key::of(query.name, query.qtype, flags.0, flags.1);
+        let hashed = Hashed::new(key.as_bytes(), name_hash);
         let ended = self.server.flights.ended(hashed);
         if let Some(entry) = self.server.cache.get(hashed)
             && let Freshness::Fresh(age) = entry.freshness(now)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use horizond::answer::{Answer, Kind, Question, Section, Writer};
-use horizond::cache::{Cache, Entry, Front, Key};
+use horizond::cache::{Cache, Entry, Front, Key, Probe};
 use horizond::config::{Config, file};
 use horizond::respond::{self, Ask, Ttl};
 use horizond::serve::{Desk, Server};
@@ -157,7 +157,10 @@ impl Tables {
     /// Whether the thread's table has a fresh entry: hashing and searching.
     #[inline]
     pub fn find_near(&self, key: &Key) -> bool {
-        self.front.get(self.cache.hashed(key.as_bytes()), Tick(1)).is_some()
+        let (name, qtype) = (Key::name(key.as_bytes()), Key::qtype(key.as_bytes()));
+        let flags = Key::flags(key.as_bytes());
+        let probe = Probe::new(name, qtype, flags, self.cache.hashed(key.as_bytes()).name);
+        self.front.get(probe, Tick(1)).is_some()
     }
 
     /// The shared cache's entry: hashing, searching and counting one more pointer to it.

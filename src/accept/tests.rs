@@ -14,7 +14,7 @@ fn response(flags: u16, qtype: u16, records: &[(usize, &[u8])]) -> Vec<u8> {
     let mut counts = [1, 0, 0, 0];
     records.iter().for_each(|(section, _)| counts[section + 1] += 1);
     let mut bytes = Header { id: 7, flags: flag::QR | flags, counts }.to_bytes().to_vec();
-    bytes.extend(b"\x01A\x07eXample\0");
+    bytes.extend(NAME);
     bytes.extend(qtype.to_be_bytes());
     bytes.extend([0, 1]);
     records.iter().for_each(|(_, record)| bytes.extend(*record));
@@ -30,6 +30,21 @@ fn accepted(qtype: u16, message: &[u8]) -> Accepted {
     match judge(asked(qtype), message, CAPS) {
         Verdict::Accepted(accepted) => accepted,
         other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_question_must_come_back_bit_for_bit() {
+    let good = response(0x0080, 1, &[(0, A)]);
+    accepted(1, &good);
+    let end = 12 + NAME.len() + 4;
+    for at in 12..end {
+        let mut other = good.clone();
+        // The bit that makes capitals, and another.
+        for bit in [0x20, 0x01] {
+            other[at] ^= bit;
+            assert_eq!(judge(asked(1), &other, CAPS), Verdict::NotOurs, "byte {at}");
+        }
     }
 }
 

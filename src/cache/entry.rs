@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use triomphe::ThinArc;
 
-use super::Key;
+use super::key::folds_to;
+use super::{Key, Probe};
 use crate::answer::{Answer, Kind, View};
 use crate::sys;
 use crate::time::Tick;
@@ -227,6 +228,17 @@ impl Entry {
         let Some((name, [high, low, _, _])) = question.split_last_chunk() else { return false };
         let Some((place, folded)) = key.split_first_chunk() else { return false };
         *place == [head.flags, *high, *low] && folded == name
+    }
+
+    /// Whether it answers this question.
+    #[inline]
+    pub(super) fn answers(&self, probe: Probe<'_>) -> bool {
+        let head = self.head();
+        let end = usize::from(head.question_end);
+        let Some(question) = self.0.slice.get(header::LEN..end) else { return false };
+        let Some((name, [high, low, _, _])) = question.split_last_chunk() else { return false };
+        (head.flags, [*high, *low]) == (probe.marks, probe.qtype.to_be_bytes())
+            && folds_to(probe.name, name)
     }
 
     /// The same for another question about the same name, for what is true of all types.

@@ -6,7 +6,7 @@
 //! lock and writes nothing that another thread reads, but for the first few uses of an entry, by
 //! which the shared table knows what is asked for.
 
-use super::{Entry, Freshness, Hashed, NameHash};
+use super::{Entry, Freshness, Hashed, NameHash, Probe};
 use crate::sys;
 use crate::time::Tick;
 
@@ -31,10 +31,8 @@ struct Set {
 
 impl Set {
     #[inline]
-    fn find(&self, key: Hashed<'_>, tag: u32) -> Option<usize> {
-        (0..WAYS).find(|&way| {
-            self.tags[way] == tag && self.entries[way].as_ref().is_some_and(|e| e.is_for(key.bytes))
-        })
+    fn find(&self, tag: u32, is: impl Fn(&Entry) -> bool) -> Option<usize> {
+        (0..WAYS).find(|&way| self.tags[way] == tag && self.entries[way].as_ref().is_some_and(&is))
     }
 }
 
@@ -130,15 +128,15 @@ impl Front {
         }
     }
 
-    /// A fresh entry for a key and its age in seconds.
+    /// A fresh entry for a question and its age in seconds.
     #[inline]
-    pub fn get(&self, key: Hashed<'_>, now: Tick) -> Option<(&Entry, u32)> {
+    pub fn get(&self, probe: Probe<'_>, now: Tick) -> Option<(&Entry, u32)> {
         if self.sets.is_empty() {
             return None;
         }
-        let (at, tag) = self.place(key.hash);
+        let (at, tag) = self.place(probe.hash.with_type(probe.qtype));
         let set = &self.sets[at];
-        let entry = set.entries[set.find(key, tag)?].as_ref()?;
+        let entry = set.entries[set.find(tag, |entry| entry.answers(probe))?].as_ref()?;
         let Freshness::Fresh(age) = entry.freshness(now) else { return None };
         if !entry.is_current() {
             return None;
@@ -155,7 +153,10 @@ impl Front {
         let (at, tag) = self.place(key.hash);
         let set = &mut self.sets[at];
         let free = |place: &Option<Entry>| place.as_ref().is_none_or(|e| !e.is_current());
-        let way = match set.find(key, tag).or_else(|| set.entries.iter().position(free)) {
+        let way = match set
+            .find(tag, |entry| entry.is_for(key.bytes))
+            .or_else(|| set.entries.iter().position(free))
+        {
             Some(way) => way,
             None => {
                 self.turn = self.turn.wrapping_add(1);

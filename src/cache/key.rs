@@ -29,12 +29,11 @@ impl Key {
     #[inline]
     pub fn of(name: &[u8], qtype: u16, dnssec_ok: bool, checking_disabled: bool) -> Key {
         let name = &name[..name.len().min(MAX_NAME)];
-        let flags =
-            if dnssec_ok { Key::DO } else { 0 } | if checking_disabled { Key::CD } else { 0 };
         let [high, low] = qtype.to_be_bytes();
+        let flags = Key::mark(dnssec_ok, checking_disabled);
         let mut key = Key::join(&[flags, high, low], name);
         // Length bytes are below 'A', so folding may run over them.
-        key.0[3..].make_ascii_lowercase();
+        fold(&mut key.0[3..]);
         key
     }
 
@@ -66,6 +65,11 @@ impl Key {
         read_u16(key, 1).unwrap_or(0)
     }
 
+    #[inline]
+    fn mark(dnssec_ok: bool, checking_disabled: bool) -> u8 {
+        (u8::from(dnssec_ok) * Key::DO) | (u8::from(checking_disabled) * Key::CD)
+    }
+
     /// The byte of flags in a key's bytes.
     #[inline]
     pub(super) fn marks(key: &[u8]) -> u8 {
@@ -84,6 +88,77 @@ impl Key {
     pub fn of_name(key: &[u8]) -> Key {
         Key::join(&[Key::marks(key) | Key::NAME, 0, 0], Key::name(key))
     }
+}
+
+/// A question as it came, for comparing without a copy.
+#[derive(Debug, Clone, Copy)]
+pub struct Probe<'a> {
+    /// The name in any case.
+    pub name: &'a [u8],
+    /// QTYPE.
+    pub qtype: u16,
+    /// The flags of its key.
+    pub(super) marks: u8,
+    /// Of the folded name.
+    pub hash: NameHash,
+}
+
+impl<'a> Probe<'a> {
+    /// For a question of class IN whose folded name has this hash.
+    #[inline]
+    pub fn new(
+        name: &'a [u8],
+        qtype: u16,
+        (dnssec_ok, checking_disabled): (bool, bool),
+        hash: NameHash,
+    ) -> Probe<'a> {
+        Probe { name, qtype, marks: Key::mark(dnssec_ok, checking_disabled), hash }
+    }
+}
+
+const WORD: usize = 8;
+
+/// Makes ASCII capitals small, eight bytes at a time: most names are too short for more.
+#[inline]
+fn fold(bytes: &mut [u8]) {
+    let Some(last) = bytes.len().checked_sub(WORD) else { return bytes.make_ascii_lowercase() };
+    let mut word = |at: usize| {
+        if let Some(word) = bytes[at..].first_chunk_mut() {
+            *word = folded_word(word);
+        }
+    };
+    (0..last).step_by(WORD).for_each(&mut word);
+    // Some of these are small already, which does no harm.
+    word(last);
+}
+
+/// Whether `name`, folded, is `folded`.
+#[inline]
+pub(super) fn folds_to(name: &[u8], folded: &[u8]) -> bool {
+    if name.len() != folded.len() {
+        return false;
+    }
+    let Some(last) = name.len().checked_sub(WORD) else {
+        return name.iter().zip(folded).all(|(a, b)| a.to_ascii_lowercase() == *b);
+    };
+    let same = |at: usize| match (name[at..].first_chunk(), folded[at..].first_chunk()) {
+        (Some(name), Some(folded)) => folded_word(name) == *folded,
+        _ => false,
+    };
+    (0..last).step_by(WORD).all(same) && same(last)
+}
+
+#[inline]
+fn folded_word(word: &[u8; WORD]) -> [u8; WORD] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let value = u64::from_ne_bytes(*word);
+    // The top bit of each byte says whether its lower seven are at least 'A', and whether they are
+    // beyond 'Z'; neither sum carries into the next byte.
+    let low = value & (0x7f * EACH);
+    let from_a = low + (0x80 - u64::from(b'A')) * EACH;
+    let beyond_z = low + (0x7f - u64::from(b'Z')) * EACH;
+    let capital = !value & from_a & !beyond_z & (0x80 * EACH);
+    (value | capital >> 2).to_ne_bytes()
 }
 
 /// A key that is held in several places at once, with its hashes; copies are the same key.

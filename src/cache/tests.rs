@@ -40,6 +40,26 @@ fn a_key_folds_case_and_tells_type_and_flags_apart() {
 }
 
 #[test]
+fn folding_is_ascii_lower_case_for_all_bytes_and_lengths() {
+    for len in 0..40usize {
+        for start in 0..=255u8 {
+            let name: Vec<u8> =
+                (0..len).map(|i| start.wrapping_add((i as u8).wrapping_mul(7))).collect();
+            let key = Key::of(&name, 1, false, false);
+            let folded = name.to_ascii_lowercase();
+            assert_eq!(&key.as_bytes()[3..], folded);
+            assert!(key::folds_to(&name, &folded));
+            for at in 0..len {
+                let mut other = folded.clone();
+                other[at] ^= 0x20;
+                assert_eq!(key::folds_to(&name, &other), other == name.to_ascii_lowercase());
+                assert!(!key::folds_to(&name, &folded[..at]));
+            }
+        }
+    }
+}
+
+#[test]
 fn an_entry_ages_by_the_clock_it_is_given() {
     let cache = Cache::new(1 << 20, 1);
     let key = Key::of(b"\x01a\0", 1, false, false);
@@ -122,22 +142,23 @@ fn the_front_answers_what_the_cache_would() {
     let mut front = Front::new(8);
     let key = Key::of(b"\x01A\0", 1, false, false);
     let key = cache.hashed(key.as_bytes());
-    assert!(front.get(key, Tick(0)).is_none());
+    let probe = Probe::new(b"\x01A\0", 1, (false, false), key.name);
+    assert!(front.get(probe, Tick(0)).is_none());
     cache.put(key, entry(b"\x01a\0", 10, 20));
     front.put(key, &cache.get(key).unwrap());
-    let age = |front: &mut Front, s| front.get(key, Tick(s * SECOND)).map(|(_, age)| age);
+    let age = |front: &mut Front, s| front.get(probe, Tick(s * SECOND)).map(|(_, age)| age);
     assert_eq!(age(&mut front, 3), Some(3));
     assert_eq!(age(&mut front, 10), None);
     // The same place under another question is not an answer.
-    for other in [
-        Key::of(b"\x01b\0", 1, false, false),
-        Key::of(b"\x01a\0", 28, false, false),
-        Key::of(b"\x01a\0", 1, true, false),
-        Key::of(b"\x01a\0", 1, false, true),
+    for (name, flags) in [
+        (&b"\x01b\0"[..], (false, false)),
+        (b"\x01a\0", (true, false)),
+        (b"\x01a\0", (false, true)),
+        (b"\x01a\x01a\0", (false, false)),
     ] {
-        let other = Hashed::raw(other.as_bytes(), key.hash);
-        assert!(front.get(other, Tick(0)).is_none());
+        assert!(front.get(Probe::new(name, 1, flags, key.name), Tick(0)).is_none());
     }
+    assert!(front.get(Probe::new(b"\x01a\0", 28, (false, false), key.name), Tick(0)).is_none());
     // Replaced in the cache, or flushed: not current.
     cache.put(key, entry(b"\x01a\0", 30, 30));
     assert_eq!(age(&mut front, 3), None);
@@ -163,12 +184,13 @@ fn the_front_holds_no_more_than_its_places_and_lets_go() {
     let late = Key::of(&names[99], 1, false, false);
     let late = cache.hashed(late.as_bytes());
     (0..8).for_each(|_| front.put(late, &entries[99]));
-    assert!(front.get(late, Tick(0)).is_some());
+    let asked = Probe::new(&names[99], 1, (false, false), late.name);
+    assert!(front.get(asked, Tick(0)).is_some());
     entries.iter().for_each(Entry::leave);
     (0..Front::PARTS).for_each(|_| front.clean());
     assert_eq!(held(&entries), 0);
     let off = &mut Front::new(0);
     off.clean();
     off.put(late, &entries[0]);
-    assert!(off.get(late, Tick(0)).is_none());
+    assert!(off.get(asked, Tick(0)).is_none());
 }
