@@ -55,6 +55,14 @@ impl View<'_> {
         self.ttls.chunks_exact(2).map(|at| usize::from(u16::from_be_bytes([at[0], at[1]])))
     }
 
+    /// How many TTLs in front have offsets for which `holds` is true; it must be true for none behind
+    /// one for which it is not.
+    #[inline]
+    pub fn ttls_within(&self, holds: impl Fn(usize) -> bool) -> usize {
+        let (offsets, _) = self.ttls.as_chunks::<2>();
+        offsets.partition_point(|&at| holds(usize::from(u16::from_be_bytes(at))))
+    }
+
     /// The response code (never an extended one).
     #[inline]
     pub fn rcode(&self) -> Rcode {

@@ -7,8 +7,7 @@ use crate::answer::View;
 use crate::wire::edns::{Ede, MIN_PAYLOAD, OPT_LEN, OUR_PAYLOAD, OptWriter, code};
 use crate::wire::header::{self, Header, Rcode, flag};
 use crate::wire::query::Query;
-use crate::wire::records::Records;
-use crate::wire::{MAX_MESSAGE, write_u16};
+use crate::wire::{MAX_MESSAGE, read_u16, write_u16};
 
 /// What an answer must know of its question.
 #[derive(Debug, Clone, Copy)]
@@ -159,17 +158,25 @@ fn truncate(answer: View<'_>, ask: &Ask<'_>, out: &mut [u8]) -> Option<usize> {
     let reserve = ask.edns.map_or(0, |e| OPT_LEN + if e.nsid { 4 } else { 0 });
     let limit = out.len().checked_sub(reserve)?;
     let mut head = Header::read(wire)?;
-    let mut end = answer.question_end;
     let [questions, sections @ ..] = head.counts;
-    let mut counts = [0u16; 3];
-    for record in Records::new(wire, end, sections) {
-        let Some(record) = record.ok().filter(|r| r.rdata.end <= limit) else { break };
-        counts[usize::from(record.section)] += 1;
-        end = record.rdata.end;
-    }
+    let mut end = answer.question_end;
     if end > limit {
         return None;
     }
+    // Every record has its TTL in the list, and behind that the length of its RDATA.
+    let record_end = |at: usize| {
+        let length = read_u16(wire, at + 4).unwrap_or(u16::MAX);
+        at + 6 + usize::from(length)
+    };
+    let mut kept = answer.ttls_within(|at| record_end(at) <= limit);
+    if let Some(last) = kept.checked_sub(1).and_then(|last| answer.ttls().nth(last)) {
+        end = record_end(last);
+    }
+    let counts = sections.map(|count| {
+        let count = usize::from(count).min(kept);
+        kept -= count;
+        count as u16
+    });
     if counts[..2] != sections[..2] {
         head.flags |= flag::TC;
     }

@@ -22,7 +22,9 @@ pub enum Job {
     },
 }
 
-/// A bounded list of jobs, and the means to wake the shard.
+/// A bounded list of jobs, and the means to wake the shard. On cache lines of its own: a shard notes
+/// here with each batch that it sleeps, and another's inbox may be its neighbour.
+#[repr(align(128))]
 pub struct Inbox {
     jobs: Mutex<Vec<Job>>,
     limit: usize,

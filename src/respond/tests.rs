@@ -3,6 +3,7 @@ use super::*;
 use crate::answer::Answer;
 use crate::answer::{Question, Section, Writer};
 use crate::wire::edns::Edns;
+use crate::wire::records::Records;
 
 const NAME: &[u8] = b"\x01a\x07example\0";
 

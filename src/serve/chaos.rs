@@ -2,7 +2,7 @@
 
 use super::{Client, Desk, Reply, Step};
 use crate::answer::{Answer, Question};
-use crate::cache::{Freshness, Key};
+use crate::cache::{Entry, Freshness, Key};
 use crate::local::chaos::{self, Topic};
 use crate::respond::Ask;
 use crate::telemetry::labels::{Family, Source};
@@ -156,7 +156,11 @@ impl Desk {
             let left = failure.fresh_until().since(now).as_secs_f32();
             return format!("failure remembered for {left:.1} s more: {why}");
         }
-        let Some(entry) = cache.get(cache.hashed(key.as_bytes())) else { return "nothing".into() };
+        let hashed = cache.hashed(key.as_bytes());
+        let alive = |entry: &Entry| entry.freshness(now) != Freshness::Dead;
+        let Some(entry) = self.known(hashed, alive).or_else(|| cache.get(hashed)) else {
+            return "nothing".into();
+        };
         let kind = format!("{:?}", entry.kind()).to_lowercase();
         let rcode = entry.rcode();
         let age = now.secs_since(entry.stored());

@@ -41,10 +41,7 @@ impl Desk {
             Outcome::Answer(accepted) => {
                 let entry = self.entry(&key, &accepted.answer, route, accepted.lifetime, now);
                 match accepted.lifetime {
-                    Some(_) => {
-                        self.server.cache.put(key.hashed(), entry.clone());
-                        self.keep_for_name(key.hashed(), &entry, now);
-                    }
+                    Some(_) => self.keep(key.hashed(), &entry, now),
                     // Part of an answer does not contradict the whole one before it.
                     None if entry.header().has(flag::TC) => {}
                     None => self.server.cache.forget(key.hashed()),
@@ -116,11 +113,7 @@ impl Desk {
 
     /// An answer past its expiry that may still stand in.
     fn stale(&self, key: Hashed<'_>, route: u16, now: Tick) -> Option<Entry> {
-        let entry = self.server.cache.get(key).filter(|entry| entry.route() == route)?;
-        match entry.freshness(now) {
-            Freshness::Dead => None,
-            Freshness::Fresh(_) | Freshness::Stale => Some(entry),
-        }
+        self.known(key, |entry| entry.route() == route && entry.freshness(now) != Freshness::Dead)
     }
 
     fn stale_instead(&self, entry: Entry, failure: &Entry, waiters: Waiters<Waiter>) -> Settled {
@@ -130,34 +123,42 @@ impl Desk {
         Settled { entry, ttl: Ttl::Fixed(STALE_TTL), note, source, waiters }
     }
 
-    /// NXDOMAIN holds for every type of the name (RFC 2308, 5), unless it is the end of an alias (2.1
-    /// there). A server that denies a name for AAAA though it has an A is not believed about both
-    /// (RFC 4074, 4.2).
-    fn keep_for_name(&self, key: Hashed<'_>, entry: &Entry, now: Tick) {
+    /// Puts an answer into the cache. NXDOMAIN holds for every type of the name (RFC 2308, 5) and is
+    /// kept for the name, unless it is the end of an alias (2.1 there). A server that denies a name for
+    /// AAAA though it has an A is not believed about both (RFC 4074, 4.2).
+    fn keep(&self, key: Hashed<'_>, entry: &Entry, now: Tick) {
         let cache = &self.server.cache;
+        let place = Key::of_name(key.bytes);
+        let whole = key.same_name(place.as_bytes());
+        if entry.rcode() == Rcode::NXDOMAIN
+            && entry.header().counts[1] == 0
+            && !self.has_sibling(key, now)
+        {
+            // What was known before must not stand in for this when it is past its expiry.
+            cache.forget(key);
+            return cache.put(whole, entry.for_type(place.as_bytes()));
+        }
+        cache.put(key, entry.clone());
         if entry.rcode() == Rcode::NOERROR {
-            return cache.forget(key.same_name(Key::of_name(key.bytes).as_bytes()));
+            cache.forget(whole);
         }
-        if entry.rcode() != Rcode::NXDOMAIN || entry.header().counts[1] > 0 {
-            return;
-        }
+    }
+
+    /// Whether the name is known to exist by another type.
+    fn has_sibling(&self, key: Hashed<'_>, now: Tick) -> bool {
         let (dnssec_ok, checking_disabled) = Key::flags(key.bytes);
         let sibling = match Key::qtype(key.bytes) {
             rtype::A => rtype::AAAA,
             _ => rtype::A,
         };
         let sibling = Key::of(Key::name(key.bytes), sibling, dnssec_ok, checking_disabled);
-        let exists = cache.get(key.same_name(sibling.as_bytes())).is_some_and(|entry| {
+        self.server.cache.get(key.same_name(sibling.as_bytes())).is_some_and(|entry| {
             entry.rcode() == Rcode::NOERROR && entry.freshness(now) != Freshness::Dead
-        });
-        if !exists {
-            let place = Key::of_name(key.bytes);
-            cache.put(key.same_name(place.as_bytes()), entry.for_type(place.as_bytes()));
-        }
+        })
     }
 
-    /// What is known of the name from a question of another type: that it does not exist. It is put
-    /// under this question too, so that the next one finds it at once.
+    /// What is known of the name, whatever the type: that it does not exist. It is put under this
+    /// question too, so that the next one finds it at once.
     pub(super) fn no_such_name(&self, key: Hashed<'_>, route: u16, now: Tick) -> Option<Settled> {
         let cache = &self.server.cache;
         let place = Key::of_name(key.bytes);
@@ -168,6 +169,16 @@ impl Desk {
         let source = Source::Cache(kind(&entry));
         let ttl = Ttl::Elapsed(age);
         Some(Settled { entry, ttl, note: None, source, waiters: Waiters::new() })
+    }
+
+    /// What is kept for a question, or for its name whatever the type, and is usable.
+    pub(super) fn known(&self, key: Hashed<'_>, usable: impl Fn(&Entry) -> bool) -> Option<Entry> {
+        let cache = &self.server.cache;
+        cache.get(key).filter(&usable).or_else(|| {
+            let place = Key::of_name(key.bytes);
+            let entry = cache.get(key.same_name(place.as_bytes())).filter(&usable)?;
+            Some(entry.for_type(key.bytes))
+        })
     }
 
     /// A failure that is remembered for this question: what is answered instead of asking again.
@@ -188,8 +199,11 @@ impl Desk {
     /// A fresh answer for a question that was about to be asked, with all who wait for it: an
     /// exchange that ended between the look into the cache and the joining has left it.
     pub fn ready(&self, key: &SharedKey, route: u16, now: Tick) -> Option<Settled> {
-        let entry = self.server.cache.get(key.hashed()).filter(|entry| entry.route() == route)?;
-        let Freshness::Fresh(age) = entry.freshness(now) else { return None };
+        let fresh = |entry: &Entry| {
+            entry.route() == route && matches!(entry.freshness(now), Freshness::Fresh(_))
+        };
+        let entry = self.known(key.hashed(), fresh)?;
+        let age = now.secs_since(entry.stored());
         let waiters = self.server.flights.take(key.hashed());
         let source = Source::Cache(kind(&entry));
         Some(Settled { entry, ttl: Ttl::Elapsed(age), note: None, source, waiters })
