@@ -28,8 +28,6 @@ use crate::wire::edns::OUR_PAYLOAD;
 const BATCH: usize = 32;
 /// Longest query that is read; what is longer is dropped and counted.
 const QUERY: usize = 4096;
-/// Batches taken from one socket before the others get their turn.
-const ROUNDS: usize = 8;
 /// While hits alone keep the shard busy, everything else is looked at this often.
 const TURN: Duration = Duration::from_millis(100);
 /// So long after the last exchange the shard goes back to sleep in the receiving call.
@@ -213,23 +211,18 @@ impl Shard {
         }
     }
 
-    /// Answers what waits in a listening socket. True if more may be waiting.
+    /// Answers a batch of what waits in a listening socket. True if more may be waiting: that has its
+    /// turn after the upstreams' answers, or clients who wait for those would wait longer.
     fn serve_socket(&mut self, listener: usize) -> bool {
-        for _ in 0..ROUNDS {
-            let Some(socket) = self.sockets.get(listener) else { return false };
-            let count = match self.received.receive(socket) {
-                Ok(count) => count,
-                // A datagram that could not be delivered earlier says so here; the next may go.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                Err(_) => continue,
-            };
-            let now = self.clock.now();
-            self.serve_batch(listener, count, now);
-            if count < self.received.capacity() {
-                return false;
+        let Some(socket) = self.sockets.get(listener) else { return false };
+        match self.received.receive(socket) {
+            Ok(count) => {
+                self.serve_batch(listener, count, self.clock.now());
+                count == self.received.capacity()
             }
+            // A datagram that could not be delivered earlier says so here; the next may go.
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         }
-        true
     }
 
     /// Answers the `count` datagrams that were received at `now`; returns when that was done.
@@ -354,7 +347,7 @@ impl Shard {
     /// Takes no more packets, but answers those that had come.
     fn take_leave(&mut self) {
         /// A client that never stops must not keep the shard from ending.
-        const TURNS: usize = 64;
+        const TURNS: usize = 512;
         for listener in 0..self.sockets.len() {
             let _ = (0..TURNS).all(|_| self.serve_socket(listener));
             if self.watching
