@@ -9,7 +9,7 @@ use super::{Entry, Hashed};
 const FULL: usize = 4;
 /// Places of the smallest table.
 const LEAST: usize = 16;
-/// Places behind the last home, for what is pushed beyond it.
+/// Places behind the last home, for what is pushed beyond it; fewer in a table that has fewer homes.
 const TAIL: usize = 64;
 
 #[derive(Default, Clone)]
@@ -45,7 +45,8 @@ impl Slots {
     /// By how many bytes the next insertion makes it grow.
     pub fn growth(&self) -> usize {
         if self.is_full() {
-            ((Slots::grown(self.homes) + TAIL) * size_of::<Place>()).saturating_sub(self.bytes())
+            (Slots::planned(Slots::grown(self.homes)) * size_of::<Place>())
+                .saturating_sub(self.bytes())
         } else {
             0
         }
@@ -53,6 +54,11 @@ impl Slots {
 
     fn is_full(&self) -> bool {
         (self.len + 1) * 5 > self.homes * FULL
+    }
+
+    /// Places of a table with so many homes.
+    fn planned(homes: usize) -> usize {
+        homes + homes.min(TAIL)
     }
 
     fn grown(homes: usize) -> usize {
@@ -120,8 +126,8 @@ impl Slots {
         let free = at + self.places[at..].iter().take_while(taken).count();
         if free == self.places.len() {
             // The last cluster reaches the end, which takes luck.
-            self.places.reserve_exact(TAIL);
-            self.places.resize(self.places.len() + TAIL, Place::default());
+            self.places.reserve_exact(LEAST);
+            self.places.resize(self.places.len() + LEAST, Place::default());
         }
         self.places[at..=free].rotate_right(1);
         self.places[at] = Place { hash, entry: Some(entry) };
@@ -151,7 +157,7 @@ impl Slots {
     /// Moves everything into a table of so many homes.
     fn rebuild(&mut self, homes: usize) {
         let old = std::mem::take(&mut self.places);
-        let count = homes + TAIL;
+        let count = Slots::planned(homes);
         self.homes = homes;
         self.places = Vec::with_capacity(count);
         for place in old.into_iter().filter(|place| place.entry.is_some()) {
