@@ -46,7 +46,7 @@ impl NameHash {
 pub struct Hashed<'a> {
     /// See [`Key`].
     pub bytes: &'a [u8],
-    /// Of type and name.
+    /// Of the whole.
     pub hash: u64,
     /// Of the name alone.
     pub name: NameHash,
@@ -56,7 +56,9 @@ impl<'a> Hashed<'a> {
     /// A key whose name has this hash.
     #[inline]
     pub fn new(bytes: &'a [u8], name: NameHash) -> Hashed<'a> {
-        Hashed { bytes, hash: name.with_type(Key::qtype(bytes)), name }
+        // The flags change bits that no place is chosen by: they only tell its keys apart.
+        let marks = u64::from(Key::marks(bytes)) << 28;
+        Hashed { bytes, hash: name.with_type(Key::qtype(bytes)) ^ marks, name }
     }
 
     /// Another key of the same name.

@@ -30,7 +30,8 @@
 //! [`app`], which builds everything and takes it down again.
 //!
 //! A hit never leaves its shard's thread and builds no message. A miss takes a slot of its shard's
-//! engine, whose sockets are in the same epoll as the clients'.
+//! engine, whose sockets are in the shard's epoll; while none is under way a shard with one socket
+//! sleeps in the receiving call.
 
 pub mod accept;
 pub mod admin;

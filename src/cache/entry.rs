@@ -301,6 +301,12 @@ impl Entry {
         self.head().gone.store(true, Ordering::Relaxed);
     }
 
+    /// Its uses that count.
+    #[cfg(test)]
+    pub(super) fn uses(&self) -> u8 {
+        self.head().uses.load(Ordering::Relaxed)
+    }
+
     /// How many hold it.
     #[cfg(test)]
     pub(super) fn holders(&self) -> usize {

@@ -4,8 +4,9 @@
 //! Entries stand in line as they came. Where room is needed the first in line is let go, unless it was
 //! used since it came or last stood here: then it loses one use and goes to the end of the line (CLOCK,
 //! with up to three uses counted). So names that nobody asks for twice pass through without pushing out
-//! those that are asked for, and a hit needs no lock to be noticed. Work under a lock is bounded,
-//! whatever the table holds.
+//! those that are asked for, and a hit needs no lock to be noticed. Work under a lock is bounded by what
+//! a stripe holds, 1 MiB of the budget unless that is very large, and only growth and clearing away
+//! take so much.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,10 +19,12 @@ use crate::time::Tick;
 
 /// A stripe has at least this many bytes of the budget, so that any answer fits into one.
 const LEAST_STRIPE: u64 = 1 << 20;
-/// Enough for threads seldom to meet at one lock.
-const MOST_STRIPES: u64 = 64;
+/// More would cost more than it brings; of the greatest budget a stripe has 16 MiB.
+const MOST_STRIPES: u64 = 4096;
 /// Entries that are looked at for one insertion; then, if it must be, the next is let go, used or not.
 const STEPS: usize = 1024;
+/// So many may stand in line for nothing, however few entries there are.
+const SLACK: usize = 64;
 /// Places looked at under one lock when what is past use is cleared away.
 const TIDY: usize = 256;
 
@@ -70,7 +73,8 @@ struct Plan {
 impl Plan {
     fn publish(&self, slots: &Slots) {
         let (places, homes) = slots.plan();
-        if self.places.load(Ordering::Relaxed) != places {
+        let seen = (self.places.load(Ordering::Relaxed), self.homes.load(Ordering::Relaxed));
+        if seen != (places, homes) {
             self.places.store(places, Ordering::Relaxed);
             self.homes.store(homes, Ordering::Relaxed);
         }
@@ -166,15 +170,29 @@ impl Stripe {
     }
 
     fn stand_in_line(&mut self, hash: u64) {
+        self.shorten_line();
         if self.line.len() == self.line.capacity() {
-            let slots = &self.slots;
-            if self.line.len() > 2 * slots.len() {
-                self.line.retain(|&hash| slots.find_hash(hash).is_some());
-            }
             // By less than double, which memory this size would feel.
             self.line.reserve_exact(self.line.len() / 2 + 16);
         }
         self.line.push_back(hash);
+    }
+
+    /// Has everyone who left go out of line, and who stands in it more than once keep the last place,
+    /// once these are more than the rest.
+    fn shorten_line(&mut self) {
+        if self.line.len() <= 2 * self.slots.len() + SLACK {
+            return;
+        }
+        let mut seen = vec![false; self.slots.places()];
+        let mut kept = VecDeque::with_capacity(self.slots.len() + SLACK);
+        while let Some(hash) = self.line.pop_back() {
+            let place = self.slots.find_hash(hash).and_then(|at| seen.get_mut(at));
+            if place.is_some_and(|seen| !std::mem::replace(seen, true)) {
+                kept.push_front(hash);
+            }
+        }
+        self.line = kept;
     }
 }
 
@@ -276,7 +294,10 @@ impl Table {
                 lock(stripe).tidy(left.min(TIDY), now);
                 left = left.saturating_sub(TIDY);
             }
-            lock(stripe).slots.shrink();
+            let mut guard = lock(stripe);
+            guard.slots.shrink();
+            guard.shorten_line();
+            stripe.plan.publish(&guard.slots);
         }
     }
 

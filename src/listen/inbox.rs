@@ -79,8 +79,10 @@ impl Inbox {
 
     /// Has the shard look at everything it has to do.
     pub fn wake(&self) {
-        self.news.store(true, Ordering::SeqCst);
+        // In this order: news that the shard has heard of before it waits by epoll must already make
+        // that return.
         self.waker.wake();
+        self.news.store(true, Ordering::SeqCst);
         self.sleeper.wake();
     }
 

@@ -284,6 +284,7 @@ impl Shared {
         let (desk, out) = &mut *guard;
         desk.refresh();
         let now = desk.server.clock.now();
+        desk.tidy(now);
         let client = Client { addr: from.peer, proto: Proto::Tcp };
         match desk.ask(message, Foreseen::default(), client, now, out) {
             Step::Reply(len) => {

@@ -123,7 +123,7 @@ impl Shard {
             let mut wait = self.engine.wait(now);
             if sleeps && !has_left && self.engine.in_flight() == 0 {
                 if now.since(busy) >= REST {
-                    self.watch_socket(false)?;
+                    self.watch_socket(false);
                     self.serve_asleep(now);
                     now = self.clock.now();
                 }
@@ -132,8 +132,11 @@ impl Shard {
                 wait = Some(wait.map_or(soon, |wait| wait.min(soon)));
             }
             if self.engine.in_flight() > 0 && !has_left {
-                self.watch_socket(true)?;
+                self.watch_socket(true);
                 wait = self.engine.wait(now);
+                if sleeps && !self.watching {
+                    wait = Some(wait.map_or(REST, |wait| wait.min(REST)));
+                }
             }
             if let Some(end) = self.inbox.stops_at().filter(|_| has_left) {
                 if now >= end || self.engine.in_flight() == 0 {
@@ -148,10 +151,14 @@ impl Shard {
             self.refresh();
             let now = self.clock.now();
             ready.iter().for_each(|event| self.dispatch(*event, now));
+            if sleeps && !self.watching && !has_left {
+                self.serve_socket(0);
+            }
             let now = self.clock.now();
             self.engine.on_time(self.desk.routes(), now);
             self.desk.tidy(now);
             self.finish_turn(now);
+            self.inbox.want_turns(self.engine.wait(now).is_some() || self.desk.wants_tidying());
             if !has_left && self.inbox.is_leaving() {
                 self.take_leave();
                 has_left = true;
@@ -160,24 +167,25 @@ impl Shard {
     }
 
     /// Has epoll watch the one listening socket, or not: where nobody waits for epoll, each datagram
-    /// would tell it all the same.
-    fn watch_socket(&mut self, wanted: bool) -> io::Result<()> {
-        if self.watching != wanted {
-            match wanted {
-                true => self.epoll.add(&self.sockets[0], TOKEN_LISTENER, Interest::Read)?,
-                false => self.epoll.remove(&self.sockets[0])?,
-            }
-            self.watching = wanted;
+    /// would tell it all the same. Where the system refuses, the socket is looked at each turn.
+    fn watch_socket(&mut self, wanted: bool) {
+        if self.watching == wanted || self.sockets.len() != 1 {
+            return;
         }
-        Ok(())
+        let changed = match wanted {
+            true => self.epoll.add(&self.sockets[0], TOKEN_LISTENER, Interest::Read),
+            false => self.epoll.remove(&self.sockets[0]),
+        };
+        match changed {
+            Ok(()) => self.watching = wanted,
+            Err(error) => tracing::debug!(%error, wanted, "cannot change what epoll watches"),
+        }
     }
 
     /// Answers hits from the listening socket and sleeps there, as long as nothing else is to be done:
     /// until a miss is under way, somebody has news, or a while has passed.
     fn serve_asleep(&mut self, since: Tick) {
         let until = since + TURN;
-        let idle = self.engine.wait(since).is_none() && !self.desk.wants_tidying();
-        self.inbox.want_turns(!idle);
         let inbox = Arc::clone(&self.inbox);
         loop {
             let (received, socket) = (&mut self.received, &self.sockets[0]);
@@ -186,6 +194,7 @@ impl Shard {
             self.refresh();
             let now = self.clock.now();
             let done = self.serve_batch(0, count, now);
+            self.inbox.want_turns(true);
             if self.engine.in_flight() > 0 || done >= until {
                 return;
             }
@@ -275,7 +284,9 @@ impl Shard {
         if let Some(settled) = look.then(|| self.desk.ready(&key, route, now)).flatten() {
             return self.deliver(settled, now);
         }
-        let Some(target) = self.desk.route(route) else { return };
+        let Some(target) = self.desk.route(route) else {
+            return self.desk.shed(&key, ShedReason::InFlight);
+        };
         let copy = key.clone();
         if let Err(Refusal::Full | Refusal::RouteFull) = self.engine.start(key, target, now) {
             self.desk.shed(&copy, ShedReason::InFlight);

@@ -44,7 +44,7 @@ impl Desk {
                     Some(_) => self.keep(key.hashed(), &entry, now),
                     // Part of an answer does not contradict the whole one before it.
                     None if entry.header().has(flag::TC) => {}
-                    None => self.server.cache.forget(key.hashed()),
+                    None => self.forget(key.hashed(), &entry),
                 }
                 let waiters = self.server.flights.take(key.hashed());
                 let ttl = Ttl::Elapsed(0);
@@ -139,8 +139,16 @@ impl Desk {
             return cache.put(whole, entry.for_type(place.as_bytes()));
         }
         cache.put(key, entry.clone());
-        if entry.rcode() == Rcode::NOERROR {
-            cache.forget(whole);
+        // The name exists: it has records, or is an alias, or another of its types is known.
+        cache.forget(whole);
+    }
+
+    /// Takes away what an answer that may not be kept has made untrue.
+    fn forget(&self, key: Hashed<'_>, entry: &Entry) {
+        let cache = &self.server.cache;
+        cache.forget(key);
+        if entry.rcode() == Rcode::NOERROR || entry.header().counts[1] > 0 {
+            cache.forget(key.same_name(Key::of_name(key.bytes).as_bytes()));
         }
     }
 
@@ -162,10 +170,14 @@ impl Desk {
     pub(super) fn no_such_name(&self, key: Hashed<'_>, route: u16, now: Tick) -> Option<Settled> {
         let cache = &self.server.cache;
         let place = Key::of_name(key.bytes);
-        let entry = cache.get(key.same_name(place.as_bytes())).filter(|e| e.route() == route)?;
-        let Freshness::Fresh(age) = entry.freshness(now) else { return None };
-        let entry = entry.for_type(key.bytes);
+        let whole = cache.get(key.same_name(place.as_bytes())).filter(|e| e.route() == route)?;
+        let Freshness::Fresh(age) = whole.freshness(now) else { return None };
+        let entry = whole.for_type(key.bytes);
         cache.put(key, entry.clone());
+        if !whole.is_current() {
+            // Contradicted or flushed meanwhile; this must not outlive it.
+            cache.forget(key);
+        }
         let source = Source::Cache(kind(&entry));
         let ttl = Ttl::Elapsed(age);
         Some(Settled { entry, ttl, note: None, source, waiters: Waiters::new() })
@@ -202,7 +214,11 @@ impl Desk {
         let fresh = |entry: &Entry| {
             entry.route() == route && matches!(entry.freshness(now), Freshness::Fresh(_))
         };
-        let entry = self.known(key.hashed(), fresh)?;
+        let Some(entry) = self.known(key.hashed(), fresh) else {
+            let mut settled = self.remembered_failure(key.as_bytes(), route, now)?;
+            settled.waiters = self.server.flights.take(key.hashed());
+            return Some(settled);
+        };
         let age = now.secs_since(entry.stored());
         let waiters = self.server.flights.take(key.hashed());
         let source = Source::Cache(kind(&entry));

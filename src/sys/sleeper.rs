@@ -45,6 +45,14 @@ impl Sleeper {
         // SAFETY: the handler does nothing, so it may run at any time; the pointer leads to `action`,
         // which outlives the call.
         check(unsafe { libc::sigaction(libc::SIGURG, &action, std::ptr::null_mut()) })?;
+        // A mask that blocks it may have come from whoever started this process.
+        // SAFETY: an all-zero set is a valid, empty one; the pointers lead to `set`, which outlives
+        // the calls.
+        unsafe {
+            let mut set: libc::sigset_t = std::mem::zeroed();
+            libc::sigaddset(&mut set, libc::SIGURG);
+            libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
+        }
         let socket = socket.as_fd().try_clone_to_owned()?;
         set_blocking(&socket, true)?;
         // SAFETY: takes nothing and cannot fail.
@@ -133,6 +141,8 @@ mod tests {
     fn nobody_sleeps_over_work() {
         const WORK: usize = 20_000;
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        // One that sleeps over its work is seen by this, not by a test that hangs.
+        socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
         let (sleeper, given, taken) =
             (Sleeper::default(), AtomicUsize::new(0), AtomicUsize::new(0));
         std::thread::scope(|scope| {
@@ -141,7 +151,9 @@ mod tests {
                 let mut batch = RecvBatch::new(1, 16);
                 while taken.load(Ordering::SeqCst) < WORK {
                     let idle = || given.load(Ordering::SeqCst) > taken.load(Ordering::SeqCst);
+                    let started = std::time::Instant::now();
                     sleeper.sleep(idle, || batch.wait(&socket).map_err(|e| e.kind()));
+                    assert!(started.elapsed().as_secs() < 20, "slept over work");
                     taken.store(given.load(Ordering::SeqCst), Ordering::SeqCst);
                 }
                 sleeper.get_up();
@@ -159,6 +171,44 @@ mod tests {
         });
         assert_eq!(taken.into_inner(), WORK);
         sleeper.wake();
+    }
+
+    /// The signal's mask survives exec: whoever starts this may have blocked it.
+    #[test]
+    fn a_blocked_signal_is_unblocked() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+        let (sleeper, ready) = (Sleeper::default(), AtomicBool::new(false));
+        let result = std::thread::scope(|scope| {
+            let sleeping = scope.spawn(|| {
+                // SAFETY: as in `lie_down`.
+                unsafe {
+                    let mut set: libc::sigset_t = std::mem::zeroed();
+                    libc::sigaddset(&mut set, libc::SIGURG);
+                    libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+                }
+                sleeper.lie_down(&socket).unwrap();
+                let mut batch = RecvBatch::new(1, 16);
+                let look = || {
+                    ready.store(true, Ordering::SeqCst);
+                    false
+                };
+                sleeper.sleep(look, || batch.wait(&socket).map_err(|e| e.kind()))
+            });
+            while !ready.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            // Until it has ended: one signal may come before the call.
+            while !sleeping.is_finished() {
+                sleeper.wake();
+                std::thread::yield_now();
+            }
+            sleeping.join().unwrap()
+        });
+        assert!(matches!(
+            result,
+            Some(Err(io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock))
+        ));
     }
 
     #[test]

@@ -109,8 +109,8 @@ pub struct Engine {
     sockets: Slots<Socket>,
     connections: Slots<Connection>,
     dirty: Vec<Ticket>,
-    /// Sockets on which a send brought the error of an earlier one.
-    broken: Vec<(Ticket, Trouble)>,
+    /// Errors of earlier queries that a send brought, with the queries that were pending then.
+    broken: Vec<(Trouble, Vec<Pending>)>,
     lanes: HashMap<u32, Lane, foldhash::fast::RandomState>,
     wheel: Wheel<Ticket>,
     due: Vec<Ticket>,

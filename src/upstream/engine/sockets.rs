@@ -34,7 +34,7 @@ impl Engine {
             Err(error) => {
                 let trouble = Trouble::from(error);
                 if !trouble.is_local() {
-                    self.broken.push((ticket, trouble));
+                    self.broken.push((trouble, socket.pending.values().copied().collect()));
                 }
                 socket.send(query, pending, &mut self.rng)?
             }
@@ -126,8 +126,8 @@ impl Engine {
         // What fails here may go on by another socket or connection, which is looked at too; each
         // exchange has a limited number of tries, so this ends.
         loop {
-            if let Some((ticket, trouble)) = self.broken.pop() {
-                self.fail_socket(ticket, trouble, now);
+            if let Some((trouble, lost)) = self.broken.pop() {
+                self.fail_all(lost, trouble, now);
             } else if let Some(ticket) = self.dirty.pop() {
                 let Some(connection) = self.connections.get_mut(ticket) else { continue };
                 connection.dirty = false;
@@ -181,7 +181,11 @@ impl Engine {
     /// ICMP said that the upstream is not there: all that was sent from this socket is lost.
     pub(super) fn fail_socket(&mut self, ticket: Ticket, trouble: Trouble, now: Tick) {
         let Some(socket) = self.sockets.get(ticket) else { return };
-        let lost: Vec<Pending> = socket.pending.values().copied().collect();
+        let lost = socket.pending.values().copied().collect();
+        self.fail_all(lost, trouble, now);
+    }
+
+    fn fail_all(&mut self, lost: Vec<Pending>, trouble: Trouble, now: Tick) {
         for pending in lost {
             self.fail_attempt(pending, Cause::Network(trouble), now);
         }
