@@ -88,13 +88,18 @@ pub(super) struct Table {
     share: usize,
 }
 
+/// Bytes of an entry, and what the allocator loses between entries of all sizes as they come and go.
+fn cost(entry: &Entry) -> usize {
+    entry.heap() + entry.heap() / 16
+}
+
 impl Stripe {
     fn count(&mut self, entry: &Entry) -> Option<&mut Count> {
         self.counts.get_mut(usize::from(entry.route()))
     }
 
     fn add(&mut self, entry: &Entry) {
-        let bytes = entry.heap();
+        let bytes = cost(entry);
         self.bytes += bytes;
         if let Some(count) = self.count(entry) {
             let gauge = &mut count.kinds[entry.kind() as usize];
@@ -105,7 +110,7 @@ impl Stripe {
 
     /// Takes an entry that has left its place out of the books.
     fn forget(&mut self, entry: &Entry) {
-        let bytes = entry.heap();
+        let bytes = cost(entry);
         self.bytes -= bytes;
         if let Some(count) = self.count(entry) {
             let gauge = &mut count.kinds[entry.kind() as usize];
@@ -243,7 +248,7 @@ impl Table {
 
     /// Puts in an entry, which replaces what was there, and lets go what has no room beside it.
     pub fn put(&self, key: Hashed<'_>, entry: Entry) {
-        let room = entry.heap();
+        let room = cost(&entry);
         if room > self.share / 2 {
             return self.remove(key);
         }
