@@ -1,9 +1,9 @@
 //! Holds answers as wire bytes, ready to send, within a budget of bytes.
 //!
-//! Answers lie in a table of our own ([`table`]), failures apart from them ([`failures`]). Each thread
-//! has a small table of its own in front ([`Front`]). When an entry is fresh or stale is decided by
-//! the clock that comes in as an argument. The cache knows nothing of clients and upstreams; what may
-//! be put into it is decided by [`crate::accept`] and [`crate::serve`].
+//! Answers lie in a table of our own (`cache::table`), failures apart from them (`cache::failures`).
+//! Each thread has a small table of its own in front ([`Front`]). When an entry is fresh or stale is
+//! decided by the clock that comes in as an argument. The cache knows nothing of clients and upstreams;
+//! what may be put into it is decided by [`crate::accept`] and [`crate::serve`].
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,6 +1,6 @@
 //! The validated configuration: what the daemon is told to be.
 //!
-//! Values of these types are made once, by [`file`], from TOML; after that nothing has to be checked
+//! Values of these types are made once, by [`mod@file`], from TOML; after that nothing has to be checked
 //! again: a route has at least one upstream or a resolver file, a suffix is a folded wire-format
 //! name, every number lies in its documented range. Loading a configuration binds nothing and sends
 //! nothing.

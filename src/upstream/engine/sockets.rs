@@ -59,11 +59,15 @@ impl Engine {
         }
         let socket = Socket::open(upstream.addr, &mut self.rng, now)?;
         let ticket = self.sockets.insert(socket);
-        lane.ports[place] = Some(ticket);
         let token = TOKEN_UDP | Slots::<Socket>::pack(ticket);
-        if let Some(socket) = self.sockets.get(ticket) {
-            self.epoll.add(socket, token, Interest::Read)?;
+        if let Some(socket) = self.sockets.get(ticket)
+            && let Err(error) = self.epoll.add(socket, token, Interest::Read)
+        {
+            // Unwatched it would send queries and hear no answers.
+            self.sockets.remove(ticket);
+            return Err(error);
         }
+        lane.ports[place] = Some(ticket);
         if let Some(old) = worn {
             self.retire(old);
         }
