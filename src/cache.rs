@@ -207,11 +207,10 @@ impl Cache {
         shares
     }
 
-    /// Entries of a route pushed out because the budget was full.
-    pub fn evictions(&self, route: u16) -> u64 {
-        let counts = self.answers.counts(self.routes);
-        let route = usize::from(route);
-        counts.get(route).map_or(0, |count| count.evicted) + self.failures.counts(route).2
+    /// Entries pushed out because the budget was full.
+    pub fn evictions(&self) -> u64 {
+        let counts = self.answers.counts(self.routes).into_iter().enumerate();
+        counts.map(|(route, count)| count.evicted + self.failures.counts(route).2).sum()
     }
 }
 

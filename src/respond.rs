@@ -1,6 +1,7 @@
 //! Makes the last bytes: id, case of the question, flags, TTLs, EDNS, truncation.
 //!
-//! Takes an answer's [`View`] and what one client needs to know, and writes into the buffer that is sent.
+//! Takes an answer's [`View`] and what one client needs to know, and writes into the buffer that is
+//! sent.
 //! Nothing here allocates, looks up or decides.
 
 use crate::answer::View;

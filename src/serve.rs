@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::answer::{self, Answer, Question};
-use crate::cache::{Entry, Freshness, Front, Hashed, Key, NameHash, Probe, SharedKey};
+use crate::cache::{Entry, Freshness, Front, Hashed, Key, Probe, SharedKey};
 use crate::coalesce::Join;
 use crate::config::Refuse;
 use crate::local;
-use crate::respond::{self, Ask, AskEdns, Ttl};
+use crate::respond::{self, Ask, Ttl};
 use crate::route::Match;
 use crate::telemetry::labels::{DropReason, Family, Kind, Proto, ShedReason, Source};
 use crate::telemetry::querylog::{QueryLog, Record};
@@ -28,12 +28,18 @@ use crate::wire::query::Query;
 use crate::wire::{CLASS_IN, rtype};
 
 mod chaos;
+mod foresee;
 mod refuse;
 mod server;
 mod settle;
+mod waiter;
 
+pub use foresee::Foreseen;
 pub use server::{Acls, RoutePolicy, Server};
 pub use settle::Settled;
+pub use waiter::{ReplyTo, StreamSink, Waiter};
+
+use waiter::Waiting;
 
 /// Who asks, and how.
 #[derive(Debug, Clone, Copy)]
@@ -43,10 +49,6 @@ pub struct Client {
     /// By which transport.
     pub proto: Proto,
 }
-
-/// What was found out about a packet before it is looked at in earnest.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Foreseen(Option<(NameHash, u16)>);
 
 /// What is to be done with a packet.
 // A miss is handed on at once, not stored: a box for it would cost more than the copy.
@@ -68,56 +70,6 @@ pub struct Miss {
     /// Index of the route that owns the name.
     pub route: u16,
     waiter: Waiting,
-}
-
-/// How to reach a client that waits.
-pub enum ReplyTo {
-    /// A datagram from the listening socket of this number.
-    Datagram {
-        /// Number of the listening address, the same in all shards.
-        listener: u8,
-    },
-    /// A stream that takes one message.
-    Stream(Box<dyn StreamSink>),
-}
-
-/// Takes the answer to one question asked over a stream. Dropped without one, the question stays
-/// unanswered.
-pub trait StreamSink: Send {
-    /// Hands over the message, without its length prefix. Never waits. False if it had to be dropped
-    /// because too much waits to be sent.
-    fn send(self: Box<Self>, message: &[u8]) -> bool;
-}
-
-/// What must be kept of a question until its answer comes.
-struct Waiting {
-    id: u16,
-    flags: u16,
-    room: u16,
-    edns: Option<AskEdns>,
-    /// The name as the client wrote it, where that is not in lower case.
-    name: Option<Box<[u8]>>,
-    client: Client,
-    since: Tick,
-}
-
-/// A client that waits for an exchange.
-pub struct Waiter {
-    waiting: Waiting,
-    /// How to reach it.
-    pub reply_to: ReplyTo,
-}
-
-impl Waiter {
-    /// Who waits.
-    pub fn client(&self) -> Client {
-        self.waiting.client
-    }
-
-    /// Takes the way to reply out.
-    pub fn into_reply(self) -> ReplyTo {
-        self.reply_to
-    }
 }
 
 /// What became of a miss.
@@ -218,32 +170,6 @@ impl Desk {
     /// A route of them.
     pub fn route(&self, index: u16) -> Option<RouteRef> {
         RouteRef::new(&self.routes, index)
-    }
-
-    /// Reads as much of a packet as it takes to know where its answer would be, and has the processor
-    /// fetch that place: what other packets need meanwhile hides the wait for memory.
-    #[inline]
-    pub fn foresee(&self, packet: &[u8]) -> Foreseen {
-        let Some((name, qtype)) = Query::peek(packet) else { return Foreseen(None) };
-        let hash = self.name_hash(name);
-        self.front.borrow().prefetch_places(hash, qtype);
-        Foreseen(Some((hash, qtype)))
-    }
-
-    #[inline]
-    fn name_hash(&self, name: &[u8]) -> NameHash {
-        let folded = Key::fold(name);
-        self.server.cache.name_hash(Key::name(folded.as_bytes()))
-    }
-
-    /// The second step: has the processor fetch the answer itself.
-    #[inline]
-    pub fn foresee_answer(&self, foreseen: Foreseen) {
-        if let Some((name, qtype)) = foreseen.0
-            && !self.front.borrow().prefetch_entry(name, qtype)
-        {
-            self.server.cache.prefetch(name, qtype);
-        }
     }
 
     /// Answers a packet that came at `now` into `out`, or says what else to do. `out` has at least

@@ -6,9 +6,10 @@
 use std::fs;
 use std::time::Duration;
 
-use horizond::answer::{Question, Section, Writer};
+use horizond::answer::{Answer, Question, Section, Writer};
 use horizond::cache::{Cache, Entry, Key};
 use horizond::time::Tick;
+use horizond::wire::edns::Ede;
 use horizond::wire::header::Rcode;
 use horizond::wire::name::Name;
 
@@ -35,6 +36,22 @@ fn fill(cache: &Cache, count: u32) {
     }
 }
 
+/// Has a cache remember that `count` names could not be had.
+fn fail(cache: &Cache, count: u32) {
+    for i in 0..count {
+        let name: Name =
+            format!("gone-{i}.namespace-{}.svc.cluster.local", i % 97).parse().unwrap();
+        let question = Question { name: name.as_wire(), qtype: 1, qclass: 1 };
+        let reason = "route cluster: 10.96.0.10:53/udp no answer (4000 ms)";
+        let answer = Answer::failure(question, Rcode::SERVFAIL, Ede::new(22, reason));
+        let key = Key::of(name.as_wire(), 1, false, false);
+        let life = (Duration::from_secs(3600), Duration::ZERO);
+        let entry = Entry::failure(key.as_bytes(), &answer, 0, Tick(0), life, 1);
+        cache.put(cache.hashed(key.as_bytes()), entry);
+    }
+    cache.tidy(Tick(0));
+}
+
 fn held(cache: &Cache) -> u64 {
     cache.shares().iter().map(|share| share.bytes).sum()
 }
@@ -50,6 +67,16 @@ fn the_process_grows_by_what_the_cache_says() {
     let ratio = grown as f64 / said as f64;
     println!("grown {grown} bytes, said {said} bytes, ratio {ratio:.3}");
     assert!((0.85..1.15).contains(&ratio), "grown {grown} bytes, said {said} bytes");
+
+    // Failures lie in another table.
+    let failing = Cache::new(512 << 20, 1);
+    fail(&failing, 1000);
+    let (rss, bytes) = (resident_bytes(), held(&failing));
+    fail(&failing, 40_000);
+    let (grown, said) = (resident_bytes() - rss, held(&failing) - bytes);
+    let ratio = grown as f64 / said as f64;
+    println!("failures: grown {grown} bytes, said {said} bytes, ratio {ratio:.3}");
+    assert!((0.85..1.15).contains(&ratio), "failures: grown {grown} bytes, said {said} bytes");
 
     // Full: it stays within its budget, and so does the process.
     let small = Cache::new(16 << 20, 1);

@@ -49,8 +49,7 @@ impl Facts for Picture {
                 bytes: share.bytes,
             })
             .collect();
-        let routes = 0..self.server.policies.len() as u16;
-        CacheFacts { entries, evictions: routes.map(|route| cache.evictions(route)).sum() }
+        CacheFacts { entries, evictions: cache.evictions() }
     }
 
     fn upstreams(&self) -> Vec<UpstreamFacts> {
