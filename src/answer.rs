@@ -30,6 +30,9 @@ pub struct Answer {
     question_end: u16,
     /// What sort of answer it is.
     pub kind: Kind,
+    /// Whether it is only the beginning of an answer: its last CNAME leads to a name that somebody else
+    /// must be asked for.
+    pub onward: bool,
     ede: Option<Box<Ede>>,
 }
 
@@ -151,6 +154,8 @@ pub struct Writer {
     question_end: usize,
     /// See [`Answer::kind`]; positive until told otherwise.
     pub kind: Kind,
+    /// See [`Answer::onward`]; false until told otherwise.
+    pub onward: bool,
     /// See [`Answer::ede`].
     pub ede: Option<Ede>,
 }
@@ -177,6 +182,7 @@ impl Writer {
             counts: [0; 3],
             question_end,
             kind: Kind::Positive,
+            onward: false,
             ede: None,
         }
     }
@@ -237,6 +243,7 @@ impl Writer {
             len,
             question_end: self.question_end as u16,
             kind: self.kind,
+            onward: self.onward,
             ede: self.ede.map(Box::new),
         }
     }

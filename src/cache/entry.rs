@@ -44,6 +44,8 @@ struct Head {
     flags: u8,
     kind: Kind,
     failures: u8,
+    /// Whether more must be asked to answer its question.
+    onward: bool,
     /// Times it was used and not yet paid for by a turn in line, up to [`MOST_USES`].
     uses: AtomicU8,
     /// Set when it leaves the table, for whoever still holds it.
@@ -71,7 +73,7 @@ impl Entry {
         stored: Tick,
         life: (Duration, Duration),
     ) -> Entry {
-        Entry::of(key, answer.view(), answer.kind, route, stored, life, 0)
+        Entry::of(key, answer.view(), (answer.kind, answer.onward), route, stored, life, 0)
     }
 
     /// The same for a failure, the `failures`-th in a row for its question.
@@ -83,13 +85,13 @@ impl Entry {
         life: (Duration, Duration),
         failures: u8,
     ) -> Entry {
-        Entry::of(key, answer.view(), answer.kind, route, stored, life, failures)
+        Entry::of(key, answer.view(), (answer.kind, false), route, stored, life, failures)
     }
 
     fn of(
         key: &[u8],
         answer: View<'_>,
-        kind: Kind,
+        (kind, onward): (Kind, bool),
         route: u16,
         stored: Tick,
         (fresh, stale): (Duration, Duration),
@@ -110,6 +112,7 @@ impl Entry {
             flags: Key::marks(key),
             kind,
             failures,
+            onward,
             uses: AtomicU8::new(0),
             gone: AtomicBool::new(false),
         };
@@ -189,6 +192,12 @@ impl Entry {
         self.head().failures
     }
 
+    /// Whether it is only the beginning of an answer, see [`Answer::onward`].
+    #[inline]
+    pub fn is_onward(&self) -> bool {
+        self.head().onward
+    }
+
     /// When it came.
     pub fn stored(&self) -> Tick {
         self.head().stored
@@ -252,7 +261,8 @@ impl Entry {
         let (wire, ttls) = whole.split_at(view.wire.len());
         let view = View { whole: &whole, wire, ttls, ..view };
         let life = (Duration::from_secs(head.fresh.into()), Duration::from_secs(head.stale.into()));
-        Entry::of(key, view, head.kind, head.route, head.stored, life, head.failures)
+        let kind = (head.kind, head.onward);
+        Entry::of(key, view, kind, head.route, head.stored, life, head.failures)
     }
 
     /// Has the processor fetch what a look at it will read first.
