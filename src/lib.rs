@@ -40,6 +40,7 @@ pub mod answer;
 pub mod app;
 pub mod cache;
 pub mod coalesce;
+pub mod compose;
 pub mod config;
 pub mod demo;
 pub mod listen;

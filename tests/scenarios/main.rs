@@ -63,6 +63,7 @@ scripts!(
     from_clients,
     horizons,
     local_names,
+    stale,
     to_clients,
     to_upstreams
 );

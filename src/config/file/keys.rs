@@ -25,7 +25,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "ports",
         ],
     ),
-    ("cache", &["memory", "stale", "front"]),
+    ("cache", &["memory", "stale", "stale_after", "prefetch", "front"]),
     ("admit", &["allow", "debug", "refuse"]),
     ("local", &["single_label"]),
     ("admin", &["address", "control"]),
