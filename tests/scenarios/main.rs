@@ -57,6 +57,7 @@ macro_rules! scripts {
 }
 
 scripts!(
+    aliases,
     cache,
     coalescing,
     failover,
