@@ -28,7 +28,7 @@ const STEPS: usize = 8;
 /// What a client's answer is put together from, and how far it has come.
 pub(super) struct Journey {
     /// The key of the client's own question.
-    key: Key,
+    key: SharedKey,
     /// The beginnings of the answer, in their order.
     parts: Vec<Stage>,
     /// What is to be said beside the answer's own extended error.
@@ -56,7 +56,7 @@ impl Stage {
 pub struct Arrived {
     answer: Answer,
     /// Folded name and type of the client's question.
-    key: Key,
+    key: SharedKey,
     note: Option<Ede>,
     source: Source,
     route: u16,
@@ -82,7 +82,7 @@ enum Standing {
 }
 
 impl Journey {
-    fn new(key: Key) -> Box<Journey> {
+    fn new(key: SharedKey) -> Box<Journey> {
         Box::new(Journey { key, parts: Vec::new(), note: None })
     }
 
@@ -167,7 +167,7 @@ impl Desk {
     ) -> Step {
         let query = reply.query;
         let cd = query.header.has(flag::CD);
-        let key = Key::of(query.name, query.qtype, query.dnssec_ok(), cd);
+        let key = self.shared(Key::of(query.name, query.qtype, query.dnssec_ok(), cd));
         match self.travel(Journey::new(key), found, reply.now) {
             Travel::Arrived(arrived) => self.reply_arrived(reply, &arrived, out),
             Travel::Ask { journey, .. } if !query.header.has(flag::RD) => {
@@ -196,7 +196,7 @@ impl Desk {
             let entry = &settled.entry;
             let dnssec_ok = waiting.edns.is_some_and(|edns| edns.dnssec_ok);
             let cd = waiting.flags & flag::CD != 0;
-            Journey::new(Key::of(entry.name(), entry.qtype(), dnssec_ok, cd))
+            Journey::new(self.shared(Key::of(entry.name(), entry.qtype(), dnssec_ok, cd)))
         });
         match self.travel(journey, settled.alone(), now) {
             Travel::Arrived(arrived) => GoneOn::Arrived(arrived, Waiter { waiting, reply_to }),
@@ -209,6 +209,10 @@ impl Desk {
                 GoneOn::Joined(self.join(miss, reply_to))
             }
         }
+    }
+
+    fn shared(&self, key: Key) -> SharedKey {
+        SharedKey::new(self.server.cache.hashed(key.as_bytes()))
     }
 
     /// Goes on from `found` until the answer is whole or an upstream must be asked.
