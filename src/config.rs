@@ -13,10 +13,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::wire::name::Name;
+pub use nat64::Nat64;
 
 pub mod address;
 mod defaults;
 pub mod file;
+pub mod nat64;
 pub mod prefix;
 pub mod units;
 pub mod upstream;
@@ -152,6 +154,9 @@ pub struct Route {
     pub stale: Duration,
     /// Connected UDP sockets, each at a random port, per upstream and shard; 1..=256, default 16.
     pub ports: usize,
+    /// Names without IPv6 addresses get some made of their IPv4 addresses under this prefix (DNS64,
+    /// RFC 6147); `None` (`""`, the default): they do not.
+    pub dns64: Option<Nat64>,
 }
 
 /// Which upstream of a route is asked first.

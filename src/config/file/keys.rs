@@ -23,6 +23,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "max_negative_ttl",
             "stale",
             "ports",
+            "dns64",
         ],
     ),
     ("cache", &["memory", "stale", "stale_after", "prefetch", "front"]),
