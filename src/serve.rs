@@ -13,7 +13,8 @@ use std::time::{Duration, SystemTime};
 use crate::answer::{self, Answer, Question};
 use crate::cache::{Entry, Freshness, Front, Hashed, Key, Probe, SharedKey};
 use crate::coalesce::Join;
-use crate::config::Refuse;
+use crate::config::{Nat64, Refuse};
+use crate::dns64;
 use crate::local;
 use crate::respond::{self, Ask, Ttl};
 use crate::route::Match;
@@ -230,7 +231,7 @@ impl Desk {
         let mut late = false;
         if let Some(entry) = self.server.cache.get(hashed) {
             match entry.freshness(now) {
-                Freshness::Fresh(age) if !entry.is_onward() => {
+                Freshness::Fresh(age) if entry.is_whole() => {
                     front.put(hashed, &entry);
                     return self.hit(&query, &ask, client, (&entry, age), now, out);
                 }
@@ -324,8 +325,9 @@ impl Desk {
         let route = owner.map_or(NO_ROUTE, |m| m.route);
         self.stats.request(route, client.proto, Family::of(&client.addr), query.qtype);
         let reply = Reply { query, ask, client, route, now };
-        if let Some(answer) = self.local_answer(question, owner.as_ref()) {
-            if answer.onward {
+        if let Some(mut answer) = self.local_answer(question, owner.as_ref()) {
+            self.mark_wanting(key.bytes, route, &mut answer);
+            if answer.onward || answer.wants_ipv4 {
                 let found = Settled::local(key.bytes, &answer, route, now);
                 return self.beginning_of(reply, found, out);
             }
@@ -342,7 +344,7 @@ impl Desk {
             }
         };
         if let Some(settled) = known {
-            if settled.entry.is_onward() {
+            if !settled.entry.is_whole() {
                 return self.beginning_of(reply, settled, out);
             }
             let nsid = self.server.node.as_bytes();
@@ -365,6 +367,10 @@ impl Desk {
             return Some(answer);
         }
         let owner = owner?;
+        let nat64 = self.server.policies.get(usize::from(owner.route))?.dns64.as_ref();
+        if let Some(answer) = nat64.and_then(|nat64| dns64_names(question, nat64)) {
+            return Some(answer);
+        }
         let private = self.server.policies.get(usize::from(owner.route))?.private;
         if question.qtype == rtype::DS && private && owner.is_apex(question.name) {
             return Some(local::ds_at_apex(question));
@@ -437,6 +443,11 @@ impl Desk {
         record.size = line.size as u16;
         self.log.log(&self.stats, record);
     }
+}
+
+/// What a route with a NAT64 answers by itself.
+fn dns64_names(question: Question<'_>, nat64: &Nat64) -> Option<Answer> {
+    dns64::ipv4only(question, nat64).or_else(|| dns64::pointer(question, nat64))
 }
 
 /// The answer where nobody may be asked.

@@ -132,7 +132,9 @@ impl Desk {
         rows.push(format!("route {} by {}", route.name, owner.describe(wire)));
         for (qtype, label) in [(rtype::A, "A"), (rtype::AAAA, "AAAA")] {
             rows.push(format!("cache {label}: {}", self.cache_state(wire, qtype, now)));
-            rows.extend(self.alias_row(wire, qtype, now).map(|row| format!("cache {label}: {row}")));
+            rows.extend(
+                self.alias_row(wire, qtype, now).map(|row| format!("cache {label}: {row}")),
+            );
         }
         let mut ups: Vec<&Upstream> = route.upstreams.iter().map(AsRef::as_ref).collect();
         ups.sort_by_key(|u| u.health.state(now) == State::Down);

@@ -11,7 +11,7 @@ use super::{Waiter, chaos};
 use crate::admit::AddressSet;
 use crate::cache::{Cache, Front};
 use crate::coalesce::Flights;
-use crate::config::{Config, Refuse, SingleLabel, Source as ClientSource};
+use crate::config::{Config, Nat64, Refuse, SingleLabel, Source as ClientSource};
 use crate::route::RouteTable;
 use crate::time::Clock;
 use crate::upstream::Routes;
@@ -56,6 +56,8 @@ pub struct RoutePolicy {
     pub servfail_as_nxdomain: bool,
     /// How long past their expiry positive answers may serve.
     pub stale: Duration,
+    /// The NAT64 for whose clients addresses are made (RFC 6147).
+    pub dns64: Option<Nat64>,
     /// Its suffixes and reverse prefixes, for people.
     pub owns: Box<str>,
 }
@@ -89,6 +91,7 @@ impl Server {
                 private: route.private,
                 servfail_as_nxdomain: route.servfail_as_nxdomain,
                 stale: route.stale,
+                dns64: route.dns64,
                 owns: chaos::owns(route).into(),
             })
             .collect();

@@ -60,6 +60,7 @@ scripts!(
     aliases,
     cache,
     coalescing,
+    dns64,
     failover,
     from_clients,
     horizons,
