@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::wire::edns::{Ede, EdeRef, ede};
 use crate::wire::header::{self, Header, Rcode, flag};
-use crate::wire::{MAX_MESSAGE, write_u16, write_u32};
+use crate::wire::{MAX_MESSAGE, read_u16, write_u16, write_u32};
 
 /// What sort of answer it is: how long it may live and how it is counted depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -224,6 +224,17 @@ impl Writer {
             write_u32(&mut self.wire, usize::from(at), ttl);
             self.ttls.push(at);
         }
+    }
+
+    /// Sets these bits of the flag word, or clears them.
+    pub fn set_flags(&mut self, bits: u16, on: bool) {
+        let flags = read_u16(&self.wire, 2).unwrap_or(0);
+        write_u16(&mut self.wire, 2, if on { flags | bits } else { flags & !bits });
+    }
+
+    /// What is written so far; the counts of the header are not.
+    pub fn written(&self) -> &[u8] {
+        &self.wire
     }
 
     /// Where the next record will start.

@@ -30,16 +30,20 @@ use crate::wire::{CLASS_IN, rtype};
 mod borders;
 mod chaos;
 mod foresee;
+mod journey;
+mod late;
 mod refuse;
 mod server;
 mod settle;
 mod waiter;
 
 pub use foresee::Foreseen;
+pub use journey::{Arrived, GoneOn};
 pub use server::{Acls, RoutePolicy, Server};
 pub use settle::Settled;
 pub use waiter::{ReplyTo, StreamSink, Waiter};
 
+use settle::Look;
 use waiter::Waiting;
 
 /// Who asks, and how.
@@ -70,6 +74,8 @@ pub struct Miss {
     ended: usize,
     /// Index of the route that owns the name.
     pub route: u16,
+    /// Whether there is an answer past its expiry.
+    late: bool,
     waiter: Waiting,
 }
 
@@ -83,6 +89,8 @@ pub enum Joined {
         route: u16,
         /// Whether [`Desk::ready`] may find an answer.
         look: bool,
+        /// After how long [`Desk::late`] has one past its expiry.
+        late: Option<Duration>,
     },
     /// It waits with others.
     Waits,
@@ -104,6 +112,8 @@ pub struct Desk {
     /// Hits of the batch by route, for the histogram.
     hits: Vec<Cell<u64>>,
     front: RefCell<Front>,
+    /// Questions to be asked for the cache's sake, not for a client's, and their routes.
+    renewals: RefCell<Vec<(SharedKey, u16)>>,
     /// When a part of `front` is cleaned.
     next_clean: Tick,
     /// The cache's epoch that `front` belongs to.
@@ -127,7 +137,8 @@ impl Desk {
         let front = RefCell::new(Front::new(server.front));
         let epoch = server.cache.epoch();
         let next_clean = server.clock.now() + CLEAN_EVERY;
-        Desk { server, stats, log, changes, acls, routes, hits, front, next_clean, epoch }
+        let renewals = RefCell::default();
+        Desk { server, stats, log, changes, acls, routes, hits, front, renewals, next_clean, epoch }
     }
 
     /// Looks whether access lists or upstreams were replaced; true if the upstreams were. To be
@@ -212,19 +223,29 @@ impl Desk {
         if let Some((entry, age)) =
             front.get(Probe::new(query.name, query.qtype, flags, name_hash), now)
         {
-            return self.hit(&query, &ask, client, entry, age, out);
+            return self.hit(&query, &ask, client, (entry, age), now, out);
         }
         let key = Key::of(query.name, query.qtype, flags.0, flags.1);
         let hashed = Hashed::new(key.as_bytes(), name_hash);
         let ended = self.server.flights.ended(hashed);
-        if let Some(entry) = self.server.cache.get(hashed)
-            && let Freshness::Fresh(age) = entry.freshness(now)
-        {
-            front.put(hashed, &entry);
-            return self.hit(&query, &ask, client, &entry, age, out);
+        let mut late = false;
+        if let Some(entry) = self.server.cache.get(hashed) {
+            match entry.freshness(now) {
+                Freshness::Fresh(age) if !entry.is_onward() => {
+                    front.put(hashed, &entry);
+                    return self.hit(&query, &ask, client, (&entry, age), now, out);
+                }
+                Freshness::Fresh(age) => {
+                    drop(front);
+                    let found = Settled::fresh(entry, age);
+                    return self.beginning(&query, &ask, client, found, now, out);
+                }
+                Freshness::Stale => late = true,
+                Freshness::Dead => {}
+            }
         }
         drop(front);
-        self.miss(&query, &ask, client, (hashed, ended), now, out)
+        self.miss(&query, &ask, client, (hashed, ended, late), now, out)
     }
 
     #[inline]
@@ -233,10 +254,13 @@ impl Desk {
         query: &Query<'_>,
         ask: &Ask<'_>,
         client: Client,
-        entry: &Entry,
-        age: u32,
+        (entry, age): (&Entry, u32),
+        now: Tick,
         out: &mut [u8],
     ) -> Step {
+        if entry.is_ending(now) {
+            self.renew_ending(entry, query);
+        }
         let nsid = self.server.node.as_bytes();
         let len = respond::answer(entry.view(), ask, Ttl::Elapsed(age), None, nsid, out);
         let route = entry.route();
@@ -291,7 +315,7 @@ impl Desk {
         query: &Query<'_>,
         ask: &Ask<'_>,
         client: Client,
-        (key, ended): (Hashed<'_>, usize),
+        (key, ended, mut late): (Hashed<'_>, usize, bool),
         now: Tick,
         out: &mut [u8],
     ) -> Step {
@@ -302,17 +326,26 @@ impl Desk {
         self.stats.request(route, client.proto, Family::of(&client.addr), query.qtype);
         let reply = Reply { query, ask, client, route, now };
         if let Some(answer) = self.local_answer(question, owner.as_ref()) {
+            if answer.onward {
+                let found = Settled::local(key.bytes, &answer, route, now);
+                return self.beginning_of(reply, found, out);
+            }
             return self.reply(reply, &answer, Source::Local, out);
         }
         let Some(owner) = owner else {
-            let ede = Ede::new(ede::NOT_AUTHORITATIVE, "no route owns this name");
-            let answer = Answer::failure(question, Rcode::REFUSED, ede);
-            return self.reply(reply, &answer, Source::Refused, out);
+            return self.reply(reply, &unowned(question), Source::Refused, out);
         };
-        let known = self
-            .no_such_name(key, owner.route, now)
-            .or_else(|| self.remembered_failure(key.bytes, owner.route, now));
+        let known = match self.no_such_name(key, owner.route, now) {
+            Look::Found(settled) => Some(settled),
+            look => {
+                late |= matches!(look, Look::Stale);
+                self.remembered_failure(key, owner.route, now)
+            }
+        };
         if let Some(settled) = known {
+            if settled.entry.is_onward() {
+                return self.beginning_of(reply, settled, out);
+            }
             let nsid = self.server.node.as_bytes();
             let entry = &settled.entry;
             let len =
@@ -321,21 +354,10 @@ impl Desk {
         }
         self.stats.cache_miss(owner.route);
         if !query.header.has(flag::RD) {
-            let ede = Ede::new(ede::OTHER, "RD=0 and not in the cache: nothing is forwarded");
-            let answer = Answer::failure(question, Rcode::REFUSED, ede);
-            return self.reply(reply, &answer, Source::Refused, out);
+            return self.reply(reply, &not_forwarded(question), Source::Refused, out);
         }
-        let original = (query.name != name).then(|| query.name.into());
-        let waiter = Waiting {
-            id: ask.id,
-            flags: ask.flags,
-            room: ask.room,
-            edns: ask.edns,
-            name: original,
-            client,
-            since: now,
-        };
-        Step::Miss(Miss { key: SharedKey::new(key), ended, route: owner.route, waiter })
+        let waiter = Waiting::new(&reply, name, None);
+        Step::Miss(Miss { key: SharedKey::new(key), ended, route: owner.route, late, waiter })
     }
 
     /// What this server answers without an upstream, by rule.
@@ -353,7 +375,7 @@ impl Desk {
 
     /// Has a miss wait for its answer.
     pub fn join(&mut self, miss: Miss, reply_to: ReplyTo) -> Joined {
-        let Miss { key, ended, route, waiter } = miss;
+        let Miss { key, ended, route, late, waiter } = miss;
         let waiter = Waiter { waiting: waiter, reply_to };
         match self.server.flights.join(&key, route, waiter, ended) {
             Join::Follower => Joined::Waits,
@@ -361,7 +383,10 @@ impl Desk {
                 self.stats.shed(ShedReason::Waiting);
                 Joined::Shed
             }
-            Join::Leader(look) => Joined::Start { key, route, look },
+            Join::Leader(look) => {
+                let late = late.then_some(self.server.stale_after);
+                Joined::Start { key, route, look, late }
+            }
         }
     }
 
@@ -413,6 +438,19 @@ impl Desk {
         record.size = line.size as u16;
         self.log.log(&self.stats, record);
     }
+}
+
+/// The answer where nobody may be asked.
+fn unowned(question: Question<'_>) -> Answer {
+    let ede = Ede::new(ede::NOT_AUTHORITATIVE, "no route owns this name");
+    Answer::failure(question, Rcode::REFUSED, ede)
+}
+
+/// The answer to a question with RD=0 that an upstream would have to be asked (RFC 1035, 4.1.1): what it
+/// answered would be kept, and found by the next who asks so.
+fn not_forwarded(question: Question<'_>) -> Answer {
+    let ede = Ede::new(ede::OTHER, "RD=0 and not in the cache: nothing is forwarded");
+    Answer::failure(question, Rcode::REFUSED, ede)
 }
 
 /// What a reply is to and whom it goes to.

@@ -46,6 +46,8 @@ struct Head {
     failures: u8,
     /// Whether more must be asked to answer its question.
     onward: bool,
+    /// Whether a newer answer is being asked for.
+    renewing: AtomicBool,
     /// Times it was used and not yet paid for by a turn in line, up to [`MOST_USES`].
     uses: AtomicU8,
     /// Set when it leaves the table, for whoever still holds it.
@@ -113,6 +115,7 @@ impl Entry {
             kind,
             failures,
             onward,
+            renewing: AtomicBool::new(false),
             uses: AtomicU8::new(0),
             gone: AtomicBool::new(false),
         };
@@ -309,6 +312,21 @@ impl Entry {
     /// It has left the table.
     pub(super) fn leave(&self) {
         self.head().gone.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a tenth of its time or less is left.
+    #[inline]
+    pub fn is_ending(&self, now: Tick) -> bool {
+        let head = self.head();
+        now.0 >= head.stored.0 + u64::from(head.fresh) * 900_000
+    }
+
+    /// Whether it is worth asking for anew before it expires: it was used again and again. True for
+    /// one caller, once.
+    pub fn claim_renewal(&self) -> bool {
+        const OFTEN: u8 = 2;
+        let often = self.head().uses.load(Ordering::Relaxed) >= OFTEN;
+        often && !self.head().renewing.swap(true, Ordering::Relaxed)
     }
 
     /// Its uses that count.

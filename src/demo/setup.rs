@@ -113,6 +113,7 @@ fn private(route: &str, suffix: &str, server: SocketAddr, transport: Transport) 
         rebind_protection: false,
         rebind_allow: Vec::new(),
         randomize_case: false,
+        dns64: None,
     }
 }
 

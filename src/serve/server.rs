@@ -38,6 +38,8 @@ pub struct Server {
     pub clock: Clock,
     /// Entries of each thread's table in front of the cache.
     pub(super) front: usize,
+    pub(super) stale_after: Duration,
+    pub(super) prefetch: bool,
     pub(super) single_label: SingleLabel,
     pub(super) refuse: Refuse,
     admit: (Vec<ClientSource>, Vec<ClientSource>),
@@ -108,6 +110,8 @@ impl Server {
             acls: ArcSwap::default(),
             node: node.into(),
             clock,
+            stale_after: config.cache.stale_after,
+            prefetch: config.cache.prefetch,
             single_label: config.local.single_label,
             refuse: config.admit.refuse,
             admit: (config.admit.allow.clone(), config.admit.debug.clone()),

@@ -20,6 +20,7 @@ pub fn route_of(upstreams: u8) -> RouteState {
         rebind_protection: false,
         rebind_allow: vec![],
         randomize_case: false,
+        dns64: None,
     };
     let list = (1..=upstreams)
         .map(|i| Arc::new(Upstream::new(([127, 0, 0, i], 9).into(), Transport::Udp)))

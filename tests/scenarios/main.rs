@@ -57,12 +57,14 @@ macro_rules! scripts {
 }
 
 scripts!(
+    aliases,
     cache,
     coalescing,
     failover,
     from_clients,
     horizons,
     local_names,
+    stale,
     to_clients,
     to_upstreams
 );

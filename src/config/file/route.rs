@@ -9,7 +9,7 @@ use super::item::Item;
 use super::reader::Section;
 use crate::config::units::ShowDuration;
 use crate::config::{
-    MAX_REBIND_ALLOW, MAX_ROUTES, MAX_SUFFIXES, MAX_UPSTREAMS, Policy, Prefix, Route,
+    MAX_REBIND_ALLOW, MAX_ROUTES, MAX_SUFFIXES, MAX_UPSTREAMS, Nat64, Policy, Prefix, Route,
     UpstreamSource,
 };
 use crate::wire::name::{Name, NameError};
@@ -89,6 +89,7 @@ fn one(table: &Section<'_, '_>, cache_stale: Duration, report: &mut Report<'_>) 
         rebind_protection: false,
         rebind_allow: Vec::new(),
         randomize_case: false,
+        dns64: dns64(table, private, report),
     };
     let policies = [
         ("in-order", Policy::InOrder),
@@ -237,6 +238,28 @@ fn borders(table: &Section<'_, '_>, route: &mut Route, report: &mut Report<'_>) 
     if !route.rebind_protection && !route.rebind_allow.is_empty() {
         let what = "nothing is removed that this could allow";
         idle("rebind_allow", what, "add rebind_protection = true, or leave the key out");
+    }
+}
+
+fn dns64(table: &Section<'_, '_>, private: bool, report: &mut Report<'_>) -> Option<Nat64> {
+    let item = table.item("dns64")?;
+    let text = item.text(report, "a prefix in quotes, like \"64:ff9b::/96\", or \"\" for none")?;
+    if text.is_empty() {
+        return None;
+    }
+    match text.parse::<Nat64>() {
+        Ok(nat64) => {
+            if private && nat64.is_well_known() {
+                let what = "private addresses are not translated with the well-known prefix";
+                let hint = "use a prefix of your own, unless the addresses here are public";
+                report.warning(item.at, &item.key, what, hint);
+            }
+            Some(nat64)
+        }
+        Err(error) => {
+            item.error(report, &format!("{} {error}", quoted(text)), &error.hint());
+            None
+        }
     }
 }
 
