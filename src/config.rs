@@ -50,6 +50,8 @@ pub struct Config {
 pub const MAX_ROUTES: usize = 64;
 /// The most suffixes and reverse zones of all routes together.
 pub const MAX_SUFFIXES: usize = 100_000;
+/// The most names in one route's `rebind_allow`.
+pub const MAX_REBIND_ALLOW: usize = 1024;
 /// The most upstreams of one route.
 pub const MAX_UPSTREAMS: usize = 16;
 
@@ -154,6 +156,16 @@ pub struct Route {
     pub stale: Duration,
     /// Connected UDP sockets, each at a random port, per upstream and shard; 1..=256, default 16.
     pub ports: usize,
+    /// Whether aliases of this route, which is not private, into private routes are followed there.
+    /// Default false; private routes follow all of theirs.
+    pub follow_private: bool,
+    /// Whether private addresses are removed from its answers. Default false.
+    pub rebind_protection: bool,
+    /// Names at and below which they are not; at most [`MAX_REBIND_ALLOW`], default none.
+    pub rebind_allow: Vec<Name>,
+    /// Whether names are sent to its upstreams over UDP in random case, which must come back. Default
+    /// false.
+    pub randomize_case: bool,
     /// Names without IPv6 addresses get some made of their IPv4 addresses under this prefix (DNS64,
     /// RFC 6147); `None` (`""`, the default): they do not.
     pub dns64: Option<Nat64>,

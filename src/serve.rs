@@ -28,6 +28,7 @@ use crate::wire::header::{Rcode, flag};
 use crate::wire::query::Query;
 use crate::wire::{CLASS_IN, rtype};
 
+mod borders;
 mod chaos;
 mod foresee;
 mod journey;

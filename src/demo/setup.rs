@@ -109,6 +109,10 @@ fn private(route: &str, suffix: &str, server: SocketAddr, transport: Transport) 
         max_negative_ttl: SECOND * 5,
         stale: SECOND * 60,
         ports: 16,
+        follow_private: false,
+        rebind_protection: false,
+        rebind_allow: Vec::new(),
+        randomize_case: false,
         dns64: None,
     }
 }

@@ -52,6 +52,8 @@ pub struct RoutePolicy {
     pub name: Box<str>,
     /// Whether its names must not reach other routes' upstreams.
     pub private: bool,
+    /// Whether its aliases into private routes are followed, where it is not private itself.
+    pub follow_private: bool,
     /// Whether failures are answered NXDOMAIN.
     pub servfail_as_nxdomain: bool,
     /// How long past their expiry positive answers may serve.
@@ -89,6 +91,7 @@ impl Server {
             .map(|route| RoutePolicy {
                 name: route.name.as_str().into(),
                 private: route.private,
+                follow_private: route.follow_private,
                 servfail_as_nxdomain: route.servfail_as_nxdomain,
                 stale: route.stale,
                 dns64: route.dns64,

@@ -26,6 +26,8 @@ fn a_route_alone_has_all_defaults() {
     assert_eq!(route.policy, Policy::InOrder);
     assert_eq!((route.timeout, route.deadline), (Duration::from_secs(2), Duration::from_secs(4)));
     assert_eq!((route.max_ttl, route.max_negative_ttl, route.stale), (24 * HOUR, HOUR, 24 * HOUR));
+    assert_eq!((route.follow_private, route.randomize_case), (false, false));
+    assert_eq!((route.rebind_protection, route.rebind_allow.len()), (false, 0));
     assert_eq!((route.servfail_as_nxdomain, route.ports, route.dns64), (false, 16, None));
 }
 
@@ -66,6 +68,10 @@ fn every_key_arrives() {
         max_negative_ttl = "1d"
         stale = "0s"
         ports = 256
+        follow_private = true
+        rebind_protection = true
+        rebind_allow = ["Intra.Example.com", "."]
+        randomize_case = true
         dns64 = "2001:db8:64::/48"
         [cache]
         memory = "1GiB"
@@ -108,6 +114,9 @@ fn every_key_arrives() {
     assert_eq!((route.timeout.as_millis(), route.deadline.as_millis()), (50, 50));
     assert_eq!((route.max_ttl, route.max_negative_ttl), (7 * 24 * HOUR, 24 * HOUR));
     assert_eq!(route.stale, Duration::ZERO);
+    assert_eq!((route.follow_private, route.randomize_case), (true, true));
+    assert!(route.rebind_protection);
+    assert_eq!(route.rebind_allow, ["intra.example.com".parse().unwrap(), ".".parse().unwrap()]);
     assert_eq!(route.dns64, Some("2001:db8:64::/48".parse().unwrap()));
     assert_eq!(config.cache.memory, 1 << 30);
     assert_eq!(config.admit.allow, [Source::Prefix("10.0.0.0/8".parse().unwrap())]);
@@ -128,6 +137,12 @@ name = "a"
 suffixes = ["a"]
 upstreams = ["10.0.0.1", "10.0.0.1:53"]
 private = false
+[[route]]
+name = "b"
+suffixes = ["b"]
+upstreams = ["10.0.0.1"]
+follow_private = true
+rebind_allow = ["c.b"]
 "#;
     let hint = "a later version will; until then name the listening address in the kubelet's \
         clusterDNS";
@@ -145,6 +160,12 @@ private = false
             "7:26 route[0].upstreams[1]: \"10.0.0.1:53\" is listed twice; remove one of them".into(),
             "8:11 route[0].private: names of this route may be sent to another route's upstreams; \
              leave the key out unless that is meant"
+                .into(),
+            "13:18 route[1].follow_private: a private route follows its aliases in any case; \
+             leave the key out"
+                .into(),
+            "14:16 route[1].rebind_allow: nothing is removed that this could allow; \
+             add rebind_protection = true, or leave the key out"
                 .into(),
         ]
     );

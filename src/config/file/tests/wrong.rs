@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::config::{MAX_ROUTES, MAX_SUFFIXES, MAX_UPSTREAMS};
+use crate::config::{MAX_REBIND_ALLOW, MAX_ROUTES, MAX_SUFFIXES, MAX_UPSTREAMS};
 
 /// A text and the errors that it must have.
 struct Case {
@@ -90,6 +90,16 @@ fn limits() {
     assert_eq!(
         shown(&read(&upstreams(MAX_UPSTREAMS + 1)).unwrap_err().list),
         ["4:13 route[0].upstreams: 17 entries are too many; at most 16"]
+    );
+
+    let allowed = |count: usize| -> String {
+        let list: String = (0..count).map(|i| format!("\"a{i}\",")).collect();
+        format!("{ROUTE}rebind_protection = true\nrebind_allow = [{list}]\n")
+    };
+    assert!(read(&allowed(MAX_REBIND_ALLOW)).is_ok());
+    assert_eq!(
+        shown(&read(&allowed(MAX_REBIND_ALLOW + 1)).unwrap_err().list),
+        ["6:16 route[0].rebind_allow: 1025 entries are too many; at most 1024"]
     );
 
     let suffixes = |count: usize| -> String {
