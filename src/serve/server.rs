@@ -11,7 +11,8 @@ use super::{Waiter, chaos};
 use crate::admit::AddressSet;
 use crate::cache::{Cache, Front};
 use crate::coalesce::Flights;
-use crate::config::{Config, Refuse, SingleLabel, Source as ClientSource};
+use crate::config::{Config, Refuse, Source as ClientSource};
+use crate::local;
 use crate::route::RouteTable;
 use crate::time::Clock;
 use crate::upstream::Routes;
@@ -24,6 +25,8 @@ pub struct Server {
     pub flights: Flights<Waiter>,
     /// Which route owns which name.
     pub table: RouteTable,
+    /// What is answered without an upstream.
+    pub local: local::Data,
     /// What the configuration says of each route.
     pub policies: Box<[RoutePolicy]>,
     /// Counts the replacements of the next two.
@@ -38,7 +41,6 @@ pub struct Server {
     pub clock: Clock,
     /// Entries of each thread's table in front of the cache.
     pub(super) front: usize,
-    pub(super) single_label: SingleLabel,
     pub(super) refuse: Refuse,
     admit: (Vec<ClientSource>, Vec<ClientSource>),
 }
@@ -105,7 +107,7 @@ impl Server {
             acls: ArcSwap::default(),
             node: node.into(),
             clock,
-            single_label: config.local.single_label,
+            local: local::Data::new(&config.local),
             refuse: config.admit.refuse,
             admit: (config.admit.allow.clone(), config.admit.debug.clone()),
         };
