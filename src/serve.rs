@@ -29,6 +29,7 @@ use crate::wire::{CLASS_IN, rtype};
 
 mod chaos;
 mod foresee;
+mod hosts;
 mod refuse;
 mod server;
 mod settle;

@@ -12,13 +12,10 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::cache::Key;
 use crate::config;
 use crate::files::{self, FileError};
 use crate::local::hosts::{self, MAX_BYTES, Parsed};
 use crate::serve::Server;
-use crate::wire::name::Name;
-use crate::wire::rtype;
 
 /// How often to look.
 pub const EVERY: Duration = Duration::from_secs(2);
@@ -119,28 +116,8 @@ fn put(path: &Path, parsed: Parsed, server: &Server) {
         tracing::warn!(file = %path.display(), more, "hosts file: more was passed over");
     }
     let names = parsed.hosts.len();
-    let changed = server.local.set_hosts(parsed.hosts);
-    forget(server, &changed);
-    tracing::info!(file = %path.display(), names, changed = changed.len(), "hosts file read");
-}
-
-/// The types that are asked for of hosts and of addresses.
-const TYPES: [u16; 4] = [rtype::A, rtype::AAAA, rtype::PTR, rtype::HTTPS];
-
-/// Takes what upstreams said of these names out of the cache. Answers of rarer types stay until they
-/// expire.
-fn forget(server: &Server, names: &[Name]) {
-    let cache = &server.cache;
-    for name in names {
-        for (dnssec_ok, checking) in [(false, false), (false, true), (true, false), (true, true)] {
-            for qtype in TYPES {
-                let key = Key::of(name.as_wire(), qtype, dnssec_ok, checking);
-                cache.forget(cache.hashed(key.as_bytes()));
-                let whole = Key::of_name(key.as_bytes());
-                cache.forget(cache.hashed(whole.as_bytes()));
-            }
-        }
-    }
+    let changed = server.set_hosts(parsed.hosts).len();
+    tracing::info!(file = %path.display(), names, changed, "hosts file read");
 }
 
 #[cfg(test)]

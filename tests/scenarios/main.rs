@@ -62,6 +62,7 @@ scripts!(
     failover,
     from_clients,
     horizons,
+    local_data,
     local_names,
     to_clients,
     to_upstreams
