@@ -33,7 +33,7 @@ fn parse(name: &[u8]) -> Option<(Reverse, usize)> {
 struct Private(u128, u8, u8);
 
 const fn v4(octets: [u8; 4], len: u8, zone: u8) -> Private {
-    Private((Ipv4Addr::from_octets(octets).to_bits() as u128) << 96, len, zone)
+    Private((u32::from_be_bytes(octets) as u128) << 96, len, zone)
 }
 
 const fn v6(first: u128, len: u8, zone: u8) -> Private {
