@@ -31,6 +31,7 @@ use crate::wire::{CLASS_IN, rtype};
 mod borders;
 mod chaos;
 mod foresee;
+mod hosts;
 mod journey;
 mod late;
 mod refuse;
@@ -364,7 +365,7 @@ impl Desk {
 
     /// What this server answers without an upstream, by rule.
     fn local_answer(&self, question: Question<'_>, owner: Option<&Match>) -> Option<Answer> {
-        if let Some(answer) = local::answer(question, owner, self.server.single_label) {
+        if let Some(answer) = self.server.local.answer(question, owner) {
             return Some(answer);
         }
         let owner = owner?;

@@ -118,10 +118,8 @@ impl Desk {
         let owner = self.server.table.find(wire);
         let question = Question { name: wire, qtype: rtype::A, qclass: 1 };
         if let Some(answer) = self.local_answer(question, owner.as_ref()) {
-            rows.push(format!(
-                "answered here: {} (special-use or single-label name)",
-                answer.rcode()
-            ));
+            let by = self.server.local.explain(question, owner.as_ref()).unwrap_or("by rule");
+            rows.push(format!("answered here: {} ({by})", answer.rcode()));
             return rows;
         }
         let Some(owner) = owner else {

@@ -11,7 +11,8 @@ use super::{Waiter, chaos};
 use crate::admit::AddressSet;
 use crate::cache::{Cache, Front};
 use crate::coalesce::Flights;
-use crate::config::{Config, Nat64, Refuse, SingleLabel, Source as ClientSource};
+use crate::config::{Config, Nat64, Refuse, Source as ClientSource};
+use crate::local;
 use crate::route::RouteTable;
 use crate::time::Clock;
 use crate::upstream::Routes;
@@ -24,6 +25,8 @@ pub struct Server {
     pub flights: Flights<Waiter>,
     /// Which route owns which name.
     pub table: RouteTable,
+    /// What is answered without an upstream.
+    pub local: local::Data,
     /// What the configuration says of each route.
     pub policies: Box<[RoutePolicy]>,
     /// Counts the replacements of the next two.
@@ -40,7 +43,6 @@ pub struct Server {
     pub(super) front: usize,
     pub(super) stale_after: Duration,
     pub(super) prefetch: bool,
-    pub(super) single_label: SingleLabel,
     pub(super) refuse: Refuse,
     admit: (Vec<ClientSource>, Vec<ClientSource>),
 }
@@ -115,7 +117,7 @@ impl Server {
             clock,
             stale_after: config.cache.stale_after,
             prefetch: config.cache.prefetch,
-            single_label: config.local.single_label,
+            local: local::Data::new(&config.local),
             refuse: config.admit.refuse,
             admit: (config.admit.allow.clone(), config.admit.debug.clone()),
         };

@@ -64,6 +64,7 @@ scripts!(
     failover,
     from_clients,
     horizons,
+    local_data,
     local_names,
     stale,
     to_clients,
