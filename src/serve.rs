@@ -215,6 +215,11 @@ impl Desk {
         if query.qclass != CLASS_IN {
             return self.ask_chaos(&query, &ask, client, now, out);
         }
+        if !self.server.rewrites.is_empty()
+            && let Some(step) = self.rewritten(&query, &ask, client, now, out)
+        {
+            return step;
+        }
         let cd = query.header.has(flag::CD);
         let name_hash = match foreseen.0 {
             Some((hash, _)) => hash,

@@ -43,6 +43,8 @@ pub struct Server {
     pub(super) front: usize,
     pub(super) stale_after: Duration,
     pub(super) prefetch: bool,
+    /// Names that are asked for as others.
+    pub(super) rewrites: local::Rewrites,
     pub(super) refuse: Refuse,
     admit: (Vec<ClientSource>, Vec<ClientSource>),
 }
@@ -118,6 +120,7 @@ impl Server {
             stale_after: config.cache.stale_after,
             prefetch: config.cache.prefetch,
             local: local::Data::new(&config.local),
+            rewrites: local::Rewrites::new(&config.local.rewrites),
             refuse: config.admit.refuse,
             admit: (config.admit.allow.clone(), config.admit.debug.clone()),
         };

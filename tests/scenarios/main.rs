@@ -66,6 +66,7 @@ scripts!(
     horizons,
     local_data,
     local_names,
+    rewrites,
     stale,
     to_clients,
     to_upstreams
