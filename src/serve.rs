@@ -28,6 +28,7 @@ use crate::wire::query::Query;
 use crate::wire::{CLASS_IN, rtype};
 
 mod chaos;
+mod denied;
 mod foresee;
 mod refuse;
 mod server;
@@ -310,6 +311,7 @@ impl Desk {
         };
         let known = self
             .no_such_name(key, owner.route, now)
+            .or_else(|| owner.is_root().then(|| self.denied_above(key, owner.route, now))?)
             .or_else(|| self.remembered_failure(key.bytes, owner.route, now));
         if let Some(settled) = known {
             let nsid = self.server.node.as_bytes();

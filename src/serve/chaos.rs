@@ -132,6 +132,13 @@ impl Desk {
         for (qtype, label) in [(rtype::A, "A"), (rtype::AAAA, "AAAA")] {
             rows.push(format!("cache {label}: {}", self.cache_state(wire, qtype, now)));
         }
+        let key = Key::of(wire, rtype::A, false, false);
+        let hashed = self.server.cache.hashed(key.as_bytes());
+        if owner.is_root() && self.denied_above(hashed, owner.route, now).is_some() {
+            rows.push(
+                "a name above it does not exist: NXDOMAIN, nobody is asked (RFC 8020)".into(),
+            );
+        }
         let mut ups: Vec<&Upstream> = route.upstreams.iter().map(AsRef::as_ref).collect();
         ups.sort_by_key(|u| u.health.state(now) == State::Down);
         rows.extend(

@@ -36,12 +36,12 @@ const LONGEST_PRIVATE_FAILURE: Duration = Duration::from_secs(5);
 impl Desk {
     /// Judges the end of an exchange, fills the cache, and takes out everyone who waited for it.
     pub fn settle(&mut self, done: Done, now: Tick) -> Settled {
-        let Done { key, route, outcome, .. } = done;
+        let Done { key, route, outcome, started: asked } = done;
         match outcome {
             Outcome::Answer(accepted) => {
                 let entry = self.entry(&key, &accepted.answer, route, accepted.lifetime, now);
                 match accepted.lifetime {
-                    Some(_) => self.keep(key.hashed(), &entry, now),
+                    Some(_) => self.keep(key.hashed(), &entry, asked, now),
                     // Part of an answer does not contradict the whole one before it.
                     None if entry.header().has(flag::TC) => {}
                     None => self.forget(key.hashed(), &entry),
@@ -54,7 +54,7 @@ impl Desk {
                 let failure = self.failure(key.as_bytes(), route, reason, overload, now);
                 // Our own overload says nothing about the name and is not remembered.
                 if !overload {
-                    self.server.cache.put(key.hashed(), failure.clone());
+                    self.server.cache.keep(key.hashed(), failure.clone(), asked);
                 }
                 let waiters = self.server.flights.take(key.hashed());
                 match self.stale(key.hashed(), route, now) {
@@ -125,8 +125,9 @@ impl Desk {
 
     /// Puts an answer into the cache. NXDOMAIN holds for every type of the name (RFC 2308, 5) and is
     /// kept for the name, unless it is the end of an alias (2.1 there). A server that denies a name for
-    /// AAAA though it has an A is not believed about both (RFC 4074, 4.2).
-    fn keep(&self, key: Hashed<'_>, entry: &Entry, now: Tick) {
+    /// AAAA though it has an A is not believed about both (RFC 4074, 4.2). What was `asked` before a
+    /// flush is not kept.
+    fn keep(&self, key: Hashed<'_>, entry: &Entry, asked: Tick, now: Tick) {
         let cache = &self.server.cache;
         let place = Key::of_name(key.bytes);
         let whole = key.same_name(place.as_bytes());
@@ -136,11 +137,13 @@ impl Desk {
         {
             // What was known before must not stand in for this when it is past its expiry.
             cache.forget(key);
-            return cache.put(whole, entry.for_type(place.as_bytes()));
+            self.note_denied(key);
+            return cache.keep(whole, entry.for_type(place.as_bytes()), asked);
         }
-        cache.put(key, entry.clone());
+        cache.keep(key, entry.clone(), asked);
         // The name exists: it has records, or is an alias, or another of its types is known.
         cache.forget(whole);
+        self.forget_denials_above(key, entry.route());
     }
 
     /// Takes away what an answer that may not be kept has made untrue.
@@ -149,6 +152,7 @@ impl Desk {
         cache.forget(key);
         if entry.rcode() == Rcode::NOERROR || entry.header().counts[1] > 0 {
             cache.forget(key.same_name(Key::of_name(key.bytes).as_bytes()));
+            self.forget_denials_above(key, entry.route());
         }
     }
 
@@ -173,11 +177,8 @@ impl Desk {
         let whole = cache.get(key.same_name(place.as_bytes())).filter(|e| e.route() == route)?;
         let Freshness::Fresh(age) = whole.freshness(now) else { return None };
         let entry = whole.for_type(key.bytes);
-        cache.put(key, entry.clone());
-        if !whole.is_current() {
-            // Contradicted or flushed meanwhile; this must not outlive it.
-            cache.forget(key);
-        }
+        // If that was contradicted or flushed meanwhile, this must not outlive it.
+        cache.keep_copy(key, entry.clone(), &whole);
         let source = Source::Cache(kind(&entry));
         let ttl = Ttl::Elapsed(age);
         Some(Settled { entry, ttl, note: None, source, waiters: Waiters::new() })
