@@ -59,7 +59,9 @@ macro_rules! scripts {
 scripts!(
     cache,
     coalescing,
+    denied,
     failover,
+    flush,
     from_clients,
     horizons,
     local_names,
