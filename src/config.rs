@@ -13,10 +13,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::wire::name::Name;
+pub use nat64::Nat64;
 
 pub mod address;
 mod defaults;
 pub mod file;
+pub mod nat64;
 pub mod prefix;
 pub mod units;
 pub mod upstream;
@@ -152,6 +154,9 @@ pub struct Route {
     pub stale: Duration,
     /// Connected UDP sockets, each at a random port, per upstream and shard; 1..=256, default 16.
     pub ports: usize,
+    /// Names without IPv6 addresses get some made of their IPv4 addresses under this prefix (DNS64,
+    /// RFC 6147); `None` (`""`, the default): they do not.
+    pub dns64: Option<Nat64>,
 }
 
 /// Which upstream of a route is asked first.
@@ -209,6 +214,12 @@ pub struct Cache {
     pub memory: u64,
     /// Stale window of routes that are not private; 0..=7 d, default 1 d.
     pub stale: Duration,
+    /// How long an answer past its expiry is held back while the upstreams are asked (RFC 8767, 5);
+    /// 50 ms..=10 s, default 1.8 s.
+    pub stale_after: Duration,
+    /// Whether an answer that is asked for again and again is asked for anew before it expires.
+    /// Default true.
+    pub prefetch: bool,
     /// Entries of each thread's own table in front of the shared cache; 0 (none)..=1_048_576,
     /// rounded up to a power of two, default 16_384. The tables (16 bytes an entry) come out of
     /// `memory`, a quarter of it at the most, else they are made smaller.

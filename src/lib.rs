@@ -24,8 +24,8 @@
 //! | [`respond`] | id, case, flags, TTLs, EDNS, truncation |
 //! | [`serve`] | puts the stations in a row; the only one that knows them all |
 //!
-//! Beside the road: [`wire`] (messages as bytes), [`answer`] (what is kept of one), [`time`],
-//! [`sys`] (system calls; the only unsafe code), [`config`], [`node`] and [`resolv_conf`] (the
+//! Beside the road: [`wire`] (messages as bytes), [`answer`] (what is kept of one), [`compose`] (one
+//! made of several), [`dns64`] (IPv6 addresses made of IPv4 ones), [`time`], [`sys`] (system calls; the only unsafe code), [`config`], [`node`] and [`resolv_conf`] (the
 //! host), [`telemetry`] and [`admin`] (what it tells), [`demo`] (three horizons on loopback), and
 //! [`app`], which builds everything and takes it down again.
 //!
@@ -40,8 +40,10 @@ pub mod answer;
 pub mod app;
 pub mod cache;
 pub mod coalesce;
+pub mod compose;
 pub mod config;
 pub mod demo;
+pub mod dns64;
 pub mod listen;
 pub mod local;
 pub mod node;

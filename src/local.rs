@@ -94,7 +94,7 @@ impl<'a> Special<'a> {
 }
 
 /// Whether `suffix` stands at the end of `name`, at a label boundary.
-fn ends_with_name(name: &[u8], suffix: &[u8]) -> bool {
+pub(crate) fn ends_with_name(name: &[u8], suffix: &[u8]) -> bool {
     if !name.ends_with(suffix) {
         return false;
     }
@@ -117,7 +117,7 @@ fn address(question: Question<'_>, octets: &[u8]) -> Answer {
 }
 
 /// A negative answer with an SOA at `apex`, so that it may be kept (RFC 2308, 3).
-fn negative(question: Question<'_>, rcode: Rcode, apex: &[u8]) -> Answer {
+pub(crate) fn negative(question: Question<'_>, rcode: Rcode, apex: &[u8]) -> Answer {
     let mut writer = Writer::new(question, rcode, flag::AA);
     writer.kind = Kind::Negative;
     let numbers = [1, 3600, 600, 86_400, NEGATIVE_TTL].map(u32::to_be_bytes).concat();

@@ -52,10 +52,8 @@ impl Cache {
     /// was asked before it may be what it was meant to get rid of.
     pub fn keep(&self, key: Hashed<'_>, entry: Entry, asked: Tick) {
         let may = || self.flushes.none_since(asked);
-        if !may() {
-            return;
-        }
         if entry.failures() == 0 {
+            // Whatever becomes of the answer, there is one.
             self.failures.remove(key.bytes);
             return self.answers.put(key, entry, may);
         }

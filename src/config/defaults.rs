@@ -38,7 +38,13 @@ impl Default for Tcp {
 
 impl Default for Cache {
     fn default() -> Cache {
-        Cache { memory: 64 << 20, stale: DAY, front: 16_384 }
+        Cache {
+            memory: 64 << 20,
+            stale: DAY,
+            stale_after: Duration::from_millis(1800),
+            prefetch: true,
+            front: 16_384,
+        }
     }
 }
 

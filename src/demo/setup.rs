@@ -109,6 +109,7 @@ fn private(route: &str, suffix: &str, server: SocketAddr, transport: Transport) 
         max_negative_ttl: SECOND * 5,
         stale: SECOND * 60,
         ports: 16,
+        dns64: None,
     }
 }
 

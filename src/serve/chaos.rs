@@ -3,6 +3,7 @@
 use super::{Client, Desk, Reply, Step};
 use crate::answer::{Answer, Question};
 use crate::cache::{Entry, Freshness, Key};
+use crate::compose;
 use crate::local::chaos::{self, Topic};
 use crate::respond::Ask;
 use crate::telemetry::labels::{Family, Source};
@@ -131,10 +132,13 @@ impl Desk {
         rows.push(format!("route {} by {}", route.name, owner.describe(wire)));
         for (qtype, label) in [(rtype::A, "A"), (rtype::AAAA, "AAAA")] {
             rows.push(format!("cache {label}: {}", self.cache_state(wire, qtype, now)));
+            rows.extend(
+                self.alias_row(wire, qtype, now).map(|row| format!("cache {label}: {row}")),
+            );
         }
         let key = Key::of(wire, rtype::A, false, false);
         let hashed = self.server.cache.hashed(key.as_bytes());
-        if owner.is_root() && self.denied_above(hashed, owner.route, now).is_some() {
+        if self.denied_above(hashed, &owner, now).is_some() {
             rows.push(
                 "a name above it does not exist: NXDOMAIN, nobody is asked (RFC 8020)".into(),
             );
@@ -150,6 +154,23 @@ impl Desk {
             rows.push("upstream: none (its resolver file names no usable server)".into());
         }
         rows
+    }
+
+    /// Where an alias in the cache leads, if that is out of its horizon.
+    fn alias_row(&self, name: &[u8], qtype: u16, now: Tick) -> Option<String> {
+        let key = Key::of(name, qtype, false, false);
+        let entry = self.server.cache.get(self.server.cache.hashed(key.as_bytes()))?;
+        if !entry.is_onward() || entry.freshness(now) == Freshness::Dead {
+            return None;
+        }
+        let target = compose::target(entry.view())?;
+        let shown = Presentation(target.as_wire());
+        let Some(owner) = self.server.table.find(target.as_wire()) else {
+            return Some(format!("an alias that leads to {shown}, which no route owns"));
+        };
+        let policy = self.server.policies.get(usize::from(owner.route));
+        let route = policy.map_or("?", |policy| &policy.name);
+        Some(format!("an alias that leads to {shown}, which route {route} is asked for"))
     }
 
     fn cache_state(&self, name: &[u8], qtype: u16, now: Tick) -> String {

@@ -9,20 +9,15 @@
 
 use std::time::Duration;
 
+use super::Desk;
 use super::settle::Settled;
-use super::{Desk, kind};
 use crate::answer::Question;
 use crate::cache::{Cache, Entry, Freshness, Hashed, Key, NameHash};
-use crate::coalesce::Waiters;
-use crate::respond::Ttl;
-use crate::telemetry::labels::Source;
+use crate::compose::denied_below;
+use crate::route::Match;
 use crate::time::Tick;
 use crate::wire::CLASS_IN;
 use crate::wire::name::Labels;
-
-mod below;
-
-use below::denied_below;
 
 /// So many names above one are looked for, those nearest to the root: a name of a hundred labels
 /// shall not cost its miss as many hashes.
@@ -30,10 +25,15 @@ const ABOVE: usize = 16;
 
 impl Desk {
     /// The denial of a name that has none of its own, from that of a name above it which is known not
-    /// to exist. To be asked for names that the root owns.
-    pub(super) fn denied_above(&self, key: Hashed<'_>, route: u16, now: Tick) -> Option<Settled> {
-        let cache = &self.server.cache;
-        if !cache.denies_any() {
+    /// to exist.
+    pub(super) fn denied_above(
+        &self,
+        key: Hashed<'_>,
+        owner: &Match,
+        now: Tick,
+    ) -> Option<Settled> {
+        let (cache, route) = (&self.server.cache, owner.route);
+        if !owner.is_root() || !cache.denies_any() {
             return None;
         }
         let (dnssec_ok, checking_disabled) = Key::flags(key.bytes);
@@ -51,9 +51,7 @@ impl Desk {
         let answer = denied_below(entry.view(), question)?;
         let life = (entry.fresh_until().since(entry.stored()), Duration::ZERO);
         let entry = Entry::new(key.bytes, &answer, route, entry.stored(), life);
-        let source = Source::Cache(kind(&entry));
-        let ttl = Ttl::Elapsed(age);
-        Some(Settled { entry, ttl, note: None, source, waiters: Waiters::new() })
+        Some(Settled::fresh(entry, age))
     }
 
     /// Notes a name whose denial is about to be kept, so that names below it find that.

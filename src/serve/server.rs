@@ -11,7 +11,7 @@ use super::{Waiter, chaos};
 use crate::admit::AddressSet;
 use crate::cache::{Cache, Front};
 use crate::coalesce::Flights;
-use crate::config::{Config, Refuse, SingleLabel, Source as ClientSource};
+use crate::config::{Config, Nat64, Refuse, SingleLabel, Source as ClientSource};
 use crate::route::RouteTable;
 use crate::time::Clock;
 use crate::upstream::Routes;
@@ -38,6 +38,8 @@ pub struct Server {
     pub clock: Clock,
     /// Entries of each thread's table in front of the cache.
     pub(super) front: usize,
+    pub(super) stale_after: Duration,
+    pub(super) prefetch: bool,
     pub(super) single_label: SingleLabel,
     pub(super) refuse: Refuse,
     admit: (Vec<ClientSource>, Vec<ClientSource>),
@@ -54,6 +56,8 @@ pub struct RoutePolicy {
     pub servfail_as_nxdomain: bool,
     /// How long past their expiry positive answers may serve.
     pub stale: Duration,
+    /// The NAT64 for whose clients addresses are made (RFC 6147).
+    pub dns64: Option<Nat64>,
     /// Its suffixes and reverse prefixes, for people.
     pub owns: Box<str>,
 }
@@ -87,6 +91,7 @@ impl Server {
                 private: route.private,
                 servfail_as_nxdomain: route.servfail_as_nxdomain,
                 stale: route.stale,
+                dns64: route.dns64,
                 owns: chaos::owns(route).into(),
             })
             .collect();
@@ -105,6 +110,8 @@ impl Server {
             acls: ArcSwap::default(),
             node: node.into(),
             clock,
+            stale_after: config.cache.stale_after,
+            prefetch: config.cache.prefetch,
             single_label: config.local.single_label,
             refuse: config.admit.refuse,
             admit: (config.admit.allow.clone(), config.admit.debug.clone()),

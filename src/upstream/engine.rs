@@ -115,6 +115,7 @@ pub struct Engine {
     wheel: Wheel<Ticket>,
     due: Vec<Ticket>,
     done: Vec<Done>,
+    late: Vec<(SharedKey, u16)>,
     rng: StdRng,
     /// Where a datagram is received.
     datagram: Vec<u8>,
@@ -156,6 +157,7 @@ impl Engine {
             wheel: Wheel::new(now),
             due: Vec::new(),
             done: Vec::new(),
+            late: Vec::new(),
             rng: StdRng::from_rng(&mut rand::rng()),
             datagram: Vec::new(),
             chunk: Vec::new(),
@@ -168,12 +170,23 @@ impl Engine {
         self.exchanges.len()
     }
 
+    /// Whether more than half of the slots are free.
+    pub fn has_room_to_spare(&self) -> bool {
+        self.exchanges.len() < self.limit.div_ceil(2)
+    }
+
     /// Begins an exchange for the question of `key`. Its end comes out of [`Engine::take_done`],
-    /// perhaps at once.
+    /// perhaps at once. If it has not ended after `late`, it comes out of [`Engine::take_late`] too.
     ///
     /// # Errors
     /// A [`Refusal`]; nothing was sent, and nothing will come out.
-    pub fn start(&mut self, key: SharedKey, route: RouteRef, now: Tick) -> Result<(), Refusal> {
+    pub fn start(
+        &mut self,
+        key: SharedKey,
+        route: RouteRef,
+        late: Option<Duration>,
+        now: Tick,
+    ) -> Result<(), Refusal> {
         if self.exchanges.len() >= self.limit {
             return Err(Refusal::Full);
         }
@@ -185,6 +198,12 @@ impl Engine {
         }
         let order = choose::order(&route, now, self.rng.random());
         let ticket = self.exchanges.insert(Exchange::new(key, route, order, now));
+        if let Some(late) = late
+            && let Some(exchange) = self.exchanges.get_mut(ticket)
+        {
+            exchange.late = Some(now + late);
+            self.wheel.add(now + late, ticket);
+        }
         self.advance(ticket, now);
         Ok(())
     }
@@ -192,6 +211,11 @@ impl Engine {
     /// Moves the exchanges that ended into `out`.
     pub fn take_done(&mut self, out: &mut Vec<Done>) {
         out.append(&mut self.done);
+    }
+
+    /// Moves the keys and routes of exchanges that take long into `out`; they go on.
+    pub fn take_late(&mut self, out: &mut Vec<(SharedKey, u16)>) {
+        out.append(&mut self.late);
     }
 
     /// Asks the next upstream, or ends the exchange where there is none left and nothing to wait

@@ -16,6 +16,7 @@ pub fn route_of(upstreams: u8) -> RouteState {
         max_negative_ttl: Duration::from_secs(5),
         stale: Duration::from_secs(60),
         ports: 4,
+        dns64: None,
     };
     let list = (1..=upstreams)
         .map(|i| Arc::new(Upstream::new(([127, 0, 0, i], 9).into(), Transport::Udp)))

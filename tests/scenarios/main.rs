@@ -57,14 +57,17 @@ macro_rules! scripts {
 }
 
 scripts!(
+    aliases,
     cache,
     coalescing,
     denied,
+    dns64,
     failover,
     flush,
     from_clients,
     horizons,
     local_names,
+    stale,
     to_clients,
     to_upstreams
 );

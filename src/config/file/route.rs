@@ -9,7 +9,7 @@ use super::item::Item;
 use super::reader::Section;
 use crate::config::units::ShowDuration;
 use crate::config::{
-    MAX_ROUTES, MAX_SUFFIXES, MAX_UPSTREAMS, Policy, Prefix, Route, UpstreamSource,
+    MAX_ROUTES, MAX_SUFFIXES, MAX_UPSTREAMS, Nat64, Policy, Prefix, Route, UpstreamSource,
 };
 use crate::wire::name::{Name, NameError};
 
@@ -84,6 +84,7 @@ fn one(table: &Section<'_, '_>, cache_stale: Duration, report: &mut Report<'_>) 
         max_negative_ttl: Duration::from_secs(if private { 5 } else { 3600 }),
         stale: if private { Duration::from_secs(60) } else { cache_stale },
         ports: 16,
+        dns64: dns64(table, private, report),
     };
     let policies = [
         ("in-order", Policy::InOrder),
@@ -209,6 +210,28 @@ fn private(table: &Section<'_, '_>, is_root: bool, report: &mut Report<'_>) -> b
         report.warning(item.at, &item.key, what, "leave the key out unless that is meant");
     }
     private
+}
+
+fn dns64(table: &Section<'_, '_>, private: bool, report: &mut Report<'_>) -> Option<Nat64> {
+    let item = table.item("dns64")?;
+    let text = item.text(report, "a prefix in quotes, like \"64:ff9b::/96\", or \"\" for none")?;
+    if text.is_empty() {
+        return None;
+    }
+    match text.parse::<Nat64>() {
+        Ok(nat64) => {
+            if private && nat64.is_well_known() {
+                let what = "private addresses are not translated with the well-known prefix";
+                let hint = "use a prefix of your own, unless the addresses here are public";
+                report.warning(item.at, &item.key, what, hint);
+            }
+            Some(nat64)
+        }
+        Err(error) => {
+            item.error(report, &format!("{} {error}", quoted(text)), &error.hint());
+            None
+        }
+    }
 }
 
 /// `timeout` and `deadline`.

@@ -28,6 +28,9 @@ pub(super) fn cache(root: &Section<'_, '_>, report: &mut Report<'_>) -> Cache {
     );
     let week = Duration::from_secs(7 * 86_400);
     table.duration("stale", Duration::ZERO..=week, &mut cache.stale, report);
+    let after = Duration::from_millis(50)..=Duration::from_secs(10);
+    table.duration("stale_after", after, &mut cache.stale_after, report);
+    table.boolean("prefetch", &mut cache.prefetch, report);
     table.count("front", 0..=1_048_576, &mut cache.front, report);
     cache
 }

@@ -175,6 +175,8 @@ pub struct Exchange {
     pub deadline: Tick,
     /// When its timer is due; timers that come earlier are old.
     pub timer: Tick,
+    /// When those who wait are to hear that it takes long, once.
+    pub late: Option<Tick>,
     /// Queries sent, in their order.
     pub attempts: SmallVec<[Attempt; 2]>,
     /// A truncated answer, in case nothing better comes.
@@ -197,6 +199,7 @@ impl Exchange {
             started: now,
             deadline: now + route.deadline,
             timer: now,
+            late: None,
             route,
             attempts: SmallVec::new(),
             fallback: None,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{
-    Admin, Admit, Cache, Listen, Local, Log, Node, Policy, Refuse, SingleLabel, Source, Steer,
-    Transport, UpstreamAddr, UpstreamSource,
+    Admin, Admit, Cache, Listen, Local, Log, Nat64, Node, Policy, Refuse, SingleLabel, Source,
+    Steer, Transport, UpstreamAddr, UpstreamSource,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -26,7 +26,7 @@ fn a_route_alone_has_all_defaults() {
     assert_eq!(route.policy, Policy::InOrder);
     assert_eq!((route.timeout, route.deadline), (Duration::from_secs(2), Duration::from_secs(4)));
     assert_eq!((route.max_ttl, route.max_negative_ttl, route.stale), (24 * HOUR, HOUR, 24 * HOUR));
-    assert_eq!((route.servfail_as_nxdomain, route.ports), (false, 16));
+    assert_eq!((route.servfail_as_nxdomain, route.ports, route.dns64), (false, 16, None));
 }
 
 #[test]
@@ -66,6 +66,7 @@ fn every_key_arrives() {
         max_negative_ttl = "1d"
         stale = "0s"
         ports = 256
+        dns64 = "2001:db8:64::/48"
         [cache]
         memory = "1GiB"
         [admit]
@@ -107,6 +108,7 @@ fn every_key_arrives() {
     assert_eq!((route.timeout.as_millis(), route.deadline.as_millis()), (50, 50));
     assert_eq!((route.max_ttl, route.max_negative_ttl), (7 * 24 * HOUR, 24 * HOUR));
     assert_eq!(route.stale, Duration::ZERO);
+    assert_eq!(route.dns64, Some("2001:db8:64::/48".parse().unwrap()));
     assert_eq!(config.cache.memory, 1 << 30);
     assert_eq!(config.admit.allow, [Source::Prefix("10.0.0.0/8".parse().unwrap())]);
     assert_eq!((config.admit.debug.len(), config.admit.refuse), (0, Refuse::Drop));
@@ -146,4 +148,28 @@ private = false
                 .into(),
         ]
     );
+}
+
+#[test]
+fn dns64_prefixes() {
+    let with = |text: &str| config(&format!("{ROUTE}dns64 = \"{text}\"\n")).routes[0].dns64;
+    assert_eq!(with(""), None);
+    assert_eq!(with("64:ff9b::/96"), Some(Nat64::WELL_KNOWN));
+    for text in
+        ["2001:db8::/32", "2001:db8::/40", "2001:db8::/48", "2001:db8::/56", "2001:db8::/64"]
+    {
+        assert_eq!(with(text).unwrap().to_string(), text);
+    }
+}
+
+#[test]
+fn the_well_known_prefix_is_of_little_use_to_a_private_route() {
+    let text = |prefix| {
+        let route = ROUTE.replace("internet", "a").replace("\".\"", "\"a\"");
+        format!("{ROUTE}{route}dns64 = \"{prefix}\"\n")
+    };
+    let warned = "9:9 route[1].dns64: private addresses are not translated with the well-known \
+        prefix; use a prefix of your own, unless the addresses here are public";
+    assert_eq!(shown(&read(&text("64:ff9b::/96")).unwrap().warnings), [warned]);
+    assert!(read(&text("64:ff9b:1::/96")).unwrap().warnings.is_empty());
 }
