@@ -28,9 +28,11 @@ use crate::wire::header::{Rcode, flag};
 use crate::wire::query::Query;
 use crate::wire::{CLASS_IN, rtype};
 
+mod borders;
 mod chaos;
 mod denied;
 mod foresee;
+mod hosts;
 mod journey;
 mod late;
 mod refuse;
@@ -214,6 +216,11 @@ impl Desk {
         if query.qclass != CLASS_IN {
             return self.ask_chaos(&query, &ask, client, now, out);
         }
+        if !self.server.rewrites.is_empty()
+            && let Some(step) = self.rewritten(&query, &ask, client, now, out)
+        {
+            return step;
+        }
         let cd = query.header.has(flag::CD);
         let name_hash = match foreseen.0 {
             Some((hash, _)) => hash,
@@ -365,7 +372,7 @@ impl Desk {
 
     /// What this server answers without an upstream, by rule.
     fn local_answer(&self, question: Question<'_>, owner: Option<&Match>) -> Option<Answer> {
-        if let Some(answer) = local::answer(question, owner, self.server.single_label) {
+        if let Some(answer) = self.server.local.answer(question, owner) {
             return Some(answer);
         }
         let owner = owner?;

@@ -76,7 +76,8 @@ impl Shard {
         epoll.add(inbox.waker(), TOKEN_INBOX, Interest::Read)?;
         let clock = desk.server.clock.clone();
         let routes = desk.server.policies.len();
-        let engine = Engine::new(Rc::clone(&epoll), slots, routes, clock.now());
+        let horizons = Arc::clone(&desk.server);
+        let engine = Engine::new(Rc::clone(&epoll), slots, routes, horizons, clock.now());
         let sends = sockets.iter().map(|_| SendBatch::new(BATCH, OUR_PAYLOAD.into())).collect();
         Ok(Shard {
             desk,

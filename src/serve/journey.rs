@@ -1,6 +1,7 @@
 //! Answers that take more than one question: where an alias leads into another horizon, its target is
 //! asked for there, and the client gets one answer made of both (horizon rule 5); where a NAT64 is in
-//! use, IPv6 addresses are made of IPv4 ones (RFC 6147).
+//! use, IPv6 addresses are made of IPv4 ones (RFC 6147); where the configuration says so, a name is
+//! asked for as another.
 //!
 //! Each part is asked for, coalesced and cached as a question of its own, under its own route; what is
 //! on the way from one to the next travels with the client who waits. Nothing that is put together
@@ -9,11 +10,14 @@
 use super::settle::Rendering;
 use super::waiter::{Waiter, Waiting};
 use super::{Client, Desk, Joined, Miss, Reply, Settled, Step, not_forwarded, unowned};
+use std::sync::Arc;
+
 use crate::answer::{Answer, Question};
 use crate::cache::{Entry, Freshness, Hashed, Key, SharedKey};
 use crate::compose::{self, Part};
 use crate::config::Nat64;
 use crate::dns64;
+use crate::local::Back;
 use crate::respond::{self, Ask, Ttl};
 use crate::telemetry::labels::{Family, Source};
 use crate::telemetry::stats::NO_ROUTE;
@@ -36,6 +40,8 @@ pub(super) struct Journey {
     parts: Vec<Stage>,
     /// The answer without IPv6 addresses in whose place the name's IPv4 addresses are asked for.
     aaaa: Option<Stage>,
+    /// Where the client's name is asked for as another: the way back.
+    back: Option<Back>,
     /// What is to be said beside the answer's own extended error.
     note: Option<Ede>,
 }
@@ -93,7 +99,7 @@ enum Standing {
 
 impl Journey {
     fn new(key: SharedKey) -> Box<Journey> {
-        Box::new(Journey { key, parts: Vec::new(), aaaa: None, note: None })
+        Box::new(Journey { key, parts: Vec::new(), aaaa: None, back: None, note: None })
     }
 
     fn question(&self) -> Question<'_> {
@@ -145,7 +151,7 @@ impl Journey {
             return self.join(&last.entry, last.part(now), now);
         }
         match &dns64::synthesize(question, &aaaa.part(now), &last.part(now), nat64) {
-            Some(made) if self.parts.is_empty() => made.clone(),
+            Some(made) if self.parts.is_empty() && self.back.is_none() => made.clone(),
             Some(made) => self.join(&last.entry, Part::of(made), now),
             None => self.join(&aaaa.entry, aaaa.part(now), now),
         }
@@ -157,13 +163,19 @@ impl Journey {
         if !matches!(entry.rcode(), Rcode::NOERROR | Rcode::NXDOMAIN) {
             let why = entry.view().ede;
             let code = why.map_or(ede::NO_REACHABLE_AUTHORITY, |why| why.code);
-            let text = format!("behind an alias: {}", why.map_or("no answer", |why| why.text));
+            let text = why.map_or("no answer", |why| why.text);
+            let text = match self.parts.is_empty() {
+                true => text.to_owned(),
+                false => format!("behind an alias: {text}"),
+            };
             return Answer::failure(question, Rcode::SERVFAIL, Ede::new(code, text));
         }
         let parts = self.parts.iter().map(|stage| stage.part(now));
         let parts: Vec<Part<'_>> = parts.chain([last]).collect();
         let (dnssec_ok, _) = Key::flags(self.key.as_bytes());
-        compose::compose(question, &parts, dnssec_ok, None).unwrap_or_else(|| {
+        let back = self.back.as_ref().map(|back| |name: &[u8]| back.apply(name));
+        let back = back.as_ref().map(|back| back as &compose::Back<'_>);
+        compose::compose(question, &parts, dnssec_ok, back).unwrap_or_else(|| {
             let why = Ede::new(ede::OTHER, "the parts of the answer do not fit into one message");
             Answer::failure(question, Rcode::SERVFAIL, why)
         })
@@ -203,7 +215,44 @@ impl Desk {
         let query = reply.query;
         let cd = query.header.has(flag::CD);
         let key = self.shared(Key::of(query.name, query.qtype, query.dnssec_ok(), cd));
-        match self.travel(Journey::new(key), found, reply.now) {
+        let travel = self.travel(Journey::new(key), found, reply.now);
+        self.travelled(reply, travel, out)
+    }
+
+    /// A question whose name is asked for as another; `None` for one that is not.
+    #[cold]
+    pub(super) fn rewritten(
+        &mut self,
+        query: &Query<'_>,
+        ask: &Ask<'_>,
+        client: Client,
+        now: Tick,
+        out: &mut [u8],
+    ) -> Option<Step> {
+        let (flags, cd) = (query.dnssec_ok(), query.header.has(flag::CD));
+        let key = Key::of(query.name, query.qtype, flags, cd);
+        let rewritten = self.server.rewrites.find(Key::name(key.as_bytes()))?;
+        let asked = Key::of(rewritten.name.as_wire(), query.qtype, flags, cd);
+        let mut journey = Journey::new(self.shared(key));
+        journey.back = Some(rewritten.back);
+        let server = Arc::clone(&self.server);
+        let hashed = server.cache.hashed(asked.as_bytes());
+        let owner = server.table.find(Key::name(asked.as_bytes()));
+        let route = owner.map_or(NO_ROUTE, |owner| owner.route);
+        self.stats.request(route, client.proto, Family::of(&client.addr), query.qtype);
+        let travel = match self.standing(hashed, now) {
+            Standing::Known(found) => self.travel(journey, found, now),
+            Standing::Open { ended, route, late } => {
+                let key = SharedKey::new(hashed);
+                Travel::Ask { key, ended, route, late, journey }
+            }
+        };
+        Some(self.travelled(Reply { query, ask, client, route, now }, travel, out))
+    }
+
+    fn travelled(&mut self, reply: Reply<'_, '_>, travel: Travel, out: &mut [u8]) -> Step {
+        let query = reply.query;
+        match travel {
             Travel::Arrived(arrived) => self.reply_arrived(reply, &arrived, out),
             Travel::Ask { journey, .. } if !query.header.has(flag::RD) => {
                 self.reply(reply, &not_forwarded(journey.question()), Source::Refused, out)

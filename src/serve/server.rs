@@ -11,7 +11,8 @@ use super::{Waiter, chaos};
 use crate::admit::AddressSet;
 use crate::cache::{Cache, Front};
 use crate::coalesce::Flights;
-use crate::config::{Config, Nat64, Refuse, SingleLabel, Source as ClientSource};
+use crate::config::{Config, Nat64, Refuse, Source as ClientSource};
+use crate::local;
 use crate::route::RouteTable;
 use crate::time::Clock;
 use crate::upstream::Routes;
@@ -24,6 +25,8 @@ pub struct Server {
     pub flights: Flights<Waiter>,
     /// Which route owns which name.
     pub table: RouteTable,
+    /// What is answered without an upstream.
+    pub local: local::Data,
     /// What the configuration says of each route.
     pub policies: Box<[RoutePolicy]>,
     /// Counts the replacements of the next two.
@@ -40,7 +43,8 @@ pub struct Server {
     pub(super) front: usize,
     pub(super) stale_after: Duration,
     pub(super) prefetch: bool,
-    pub(super) single_label: SingleLabel,
+    /// Names that are asked for as others.
+    pub(super) rewrites: local::Rewrites,
     pub(super) refuse: Refuse,
     admit: (Vec<ClientSource>, Vec<ClientSource>),
 }
@@ -52,6 +56,8 @@ pub struct RoutePolicy {
     pub name: Box<str>,
     /// Whether its names must not reach other routes' upstreams.
     pub private: bool,
+    /// Whether its aliases into private routes are followed, where it is not private itself.
+    pub follow_private: bool,
     /// Whether failures are answered NXDOMAIN.
     pub servfail_as_nxdomain: bool,
     /// How long past their expiry positive answers may serve.
@@ -89,6 +95,7 @@ impl Server {
             .map(|route| RoutePolicy {
                 name: route.name.as_str().into(),
                 private: route.private,
+                follow_private: route.follow_private,
                 servfail_as_nxdomain: route.servfail_as_nxdomain,
                 stale: route.stale,
                 dns64: route.dns64,
@@ -112,7 +119,8 @@ impl Server {
             clock,
             stale_after: config.cache.stale_after,
             prefetch: config.cache.prefetch,
-            single_label: config.local.single_label,
+            local: local::Data::new(&config.local),
+            rewrites: local::Rewrites::new(&config.local.rewrites),
             refuse: config.admit.refuse,
             admit: (config.admit.allow.clone(), config.admit.debug.clone()),
         };

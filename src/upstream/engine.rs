@@ -16,7 +16,7 @@ use super::slots::{Slots, Ticket};
 use super::tcp::{self, Connection};
 use super::udp::{Pending, Socket};
 use super::wheel::Wheel;
-use crate::accept::Accepted;
+use crate::accept::{Accepted, Horizons, Spelling};
 use crate::cache::{Key, SharedKey};
 use crate::config::Transport;
 use crate::sys::Epoll;
@@ -102,6 +102,8 @@ pub struct Done {
 /// The exchanges of one shard and the sockets they use.
 pub struct Engine {
     epoll: Rc<Epoll>,
+    /// Whose names are whose.
+    horizons: Arc<dyn Horizons>,
     exchanges: Slots<Exchange>,
     /// Slots of this shard.
     limit: usize,
@@ -142,10 +144,18 @@ const WAIT_FOR_WHOLE: Duration = Duration::from_secs(1);
 const LEAST_WAIT: Duration = Duration::from_millis(250);
 
 impl Engine {
-    /// An engine with `limit` slots for `routes` routes, whose sockets are watched by `epoll`.
-    pub fn new(epoll: Rc<Epoll>, limit: usize, routes: usize, now: Tick) -> Engine {
+    /// An engine with `limit` slots for `routes` routes, whose names `horizons` knows; its sockets are
+    /// watched by `epoll`.
+    pub fn new(
+        epoll: Rc<Epoll>,
+        limit: usize,
+        routes: usize,
+        horizons: Arc<dyn Horizons>,
+        now: Tick,
+    ) -> Engine {
         Engine {
             epoll,
+            horizons,
             exchanges: Slots::new(),
             limit: limit.max(1),
             per_route: vec![0; routes],
@@ -262,9 +272,13 @@ impl Engine {
         let lane = self.lanes.entry(upstream.id).or_insert_with(|| Lane::new(upstream, ports));
         let (dnssec_ok, _) = Key::flags(exchange.key.as_bytes());
         let edns = edns && (dnssec_ok || !lane.is_plain(now));
+        // Over TCP nobody can guess; there it tells whether the server keeps the case.
+        let respell =
+            route.randomize_case && upstream.transport == Transport::Udp && lane.keeps_case(now);
+        let spelling = if respell { Spelling::new(self.rng.random()) } else { Spelling::FOLDED };
         lane.began(hedge);
         let mut buffer = [0u8; QUERY_MAX];
-        let len = write_query(exchange.key.as_bytes(), edns, &mut buffer);
+        let len = write_query(exchange.key.as_bytes(), edns, spelling, &mut buffer);
         let pending = Pending { exchange: ticket, attempt: number as u8 };
         exchange.note_try(place);
         let query = &mut buffer[..len];
@@ -275,7 +289,7 @@ impl Engine {
         match sent {
             Ok(via) => {
                 let Some(exchange) = self.exchanges.get_mut(ticket) else { return true };
-                exchange.attempts.push(Attempt { place, via, edns, sent: now, open: true });
+                exchange.attempts.push(Attempt::new(place, via, edns, spelling, now));
                 let mut wait = patience(&route, upstream, transport, exchange.tries(place));
                 if exchange.fallback.is_some() {
                     wait = wait.min(WAIT_FOR_WHOLE);

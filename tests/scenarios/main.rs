@@ -66,7 +66,9 @@ scripts!(
     flush,
     from_clients,
     horizons,
+    local_data,
     local_names,
+    rewrites,
     stale,
     to_clients,
     to_upstreams

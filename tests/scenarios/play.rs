@@ -6,6 +6,7 @@
 //! the cache is flushed [name=NAME] [suffix=NAME] [route=ROUTE] [of=N]
 //!                                              the whole of it, or what is named; it had N entries
 //! nobody received anything else                also checked at the end of every scenario
+//! the hosts file says "LINE|LINE"              and is taken over at once
 //! CLIENT asks NAME TYPE [tcp] [do] [cd] [ad] [norecurse] [edns[=SIZE]] [option=CODE:HEX]
 //!             [class=CH] [times=N] ...         see client.rs; with times, "#" in NAME is the number
 //! CLIENT sends HEX [tcp]
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 use horizond::cache::Scope;
 use horizond::config::units;
+use horizond::local::hosts;
 
 use crate::client::{Client, until};
 use crate::expect::{Expected, expect_query};
@@ -72,6 +74,7 @@ impl Stage {
             ["time", "passes", time] => self.time_passes(time),
             ["nobody", "received", "anything", "else"] => self.nothing_else(),
             ["the", "cache", "is", "flushed", ..] => self.flush(Options::new(&step.words[4..])),
+            ["the", "hosts", "file", "says", lines] => self.hosts_file(lines),
             [upstream, verb, rest @ ..] if self.world.upstreams.contains_key(*upstream) => {
                 let options = Options::new(&step.words[2..]);
                 let done = self.upstream(upstream, verb, rest, options, &step.records);
@@ -133,6 +136,12 @@ impl Stage {
                 return Err(format!("{name} also received {}", question.message.describe()));
             }
         }
+        Ok(())
+    }
+
+    fn hosts_file(&mut self, lines: &str) -> Result<(), String> {
+        let parsed = hosts::parse(lines.replace('|', "\n").as_bytes());
+        self.world.server.set_hosts(parsed.map_err(|error| error.to_string())?.hosts);
         Ok(())
     }
 
