@@ -73,8 +73,8 @@ impl Stage {
         match &words[..] {
             ["time", "passes", time] => self.time_passes(time),
             ["nobody", "received", "anything", "else"] => self.nothing_else(),
-            ["the", "hosts", "file", "says", lines] => self.hosts_file(lines),
             ["the", "cache", "is", "flushed", ..] => self.flush(Options::new(&step.words[4..])),
+            ["the", "hosts", "file", "says", lines] => self.hosts_file(lines),
             [upstream, verb, rest @ ..] if self.world.upstreams.contains_key(*upstream) => {
                 let options = Options::new(&step.words[2..]);
                 let done = self.upstream(upstream, verb, rest, options, &step.records);

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use std::sync::Barrier;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::answer::{Answer, Question, Writer};
@@ -170,6 +171,11 @@ fn a_copy_goes_with_what_it_was_made_of() {
         cache.keep_copy(hashed, whole.for_type(asked.as_bytes()), &whole);
         has(&cache, &asked)
     };
+    assert!(copy());
+    // While a flush goes on, its turn may be yet to come, and that of the copy over.
+    cache.flushes.running.fetch_add(1, Ordering::AcqRel);
+    assert!(!copy() && has(&cache, &place));
+    cache.flushes.running.fetch_sub(1, Ordering::AcqRel);
     assert!(copy());
     assert_eq!(cache.flush(&Scope::Name(name("gone.example")), Tick(0)), 2);
     assert!(!copy());
