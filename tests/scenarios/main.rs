@@ -63,7 +63,10 @@ scripts!(
     failover,
     from_clients,
     horizons,
+    hostile,
     local_names,
+    rebinding,
+    spelling,
     stale,
     to_clients,
     to_upstreams
