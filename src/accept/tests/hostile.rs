@@ -9,6 +9,9 @@ use crate::wire::name::MAX_NAME;
 
 const GOOD: &[(usize, &[u8])] = &[(0, A)];
 
+/// Spoils a message.
+type Change = dyn Fn(&mut Vec<u8>);
+
 /// A response with these bytes behind the question, and these counts.
 fn raw(counts: [u16; 3], tail: &[u8]) -> Vec<u8> {
     let mut bytes = response(0, 1, &[]);
@@ -32,13 +35,13 @@ fn record(owner: &[u8], rtype: u16, data: &[u8]) -> Vec<u8> {
 #[test]
 fn heads_that_are_no_answers() {
     let good = response(0, 1, GOOD);
-    let changed = |change: &dyn Fn(&mut Vec<u8>)| {
+    let changed = |change: &Change| {
         let mut other = good.clone();
         change(&mut other);
         judge(asked(1), &other)
     };
     assert!(matches!(changed(&|_| ()), Verdict::Accepted(_)));
-    let not_ours: [&dyn Fn(&mut Vec<u8>); 8] = [
+    let not_ours: [&Change; 8] = [
         // A query; other opcodes.
         &|m| m[2] &= 0x7f,
         &|m| m[2] |= 0x10,
