@@ -18,10 +18,16 @@ pub use nat64::Nat64;
 pub mod address;
 mod defaults;
 pub mod file;
+pub mod local;
 pub mod nat64;
 pub mod prefix;
 pub mod units;
 pub mod upstream;
+
+pub use local::{
+    LocalRecord, MAX_LOCAL_BYTES, MAX_LOCAL_RECORDS, MAX_LOCAL_VALUES, MAX_REWRITES,
+    PrivateReverse, Rewrite, RewriteKind,
+};
 
 /// Everything the daemon needs to start.
 #[derive(Debug, Clone, PartialEq)]
@@ -270,11 +276,24 @@ pub enum Refuse {
 }
 
 /// `[local]`
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Local {
     /// Single-label names asked for A or AAAA: answered NODATA here (`"nodata"`, the default), or
     /// routed like others (`"forward"`).
     pub single_label: SingleLabel,
+    /// Reverse names of private addresses that no route owns: routed like others (`"forward"`, the
+    /// default), or answered NXDOMAIN here (`"nxdomain"`).
+    pub private_reverse: PrivateReverse,
+    /// A hosts(5) file that names are answered from, followed while it changes; an absolute path.
+    /// `None` (`""`, the default) = none.
+    pub hosts: Option<PathBuf>,
+    /// TTL of its names; 0..=1 d, default 1 min.
+    pub hosts_ttl: Duration,
+    /// `[[local.record]]`; at most [`MAX_LOCAL_RECORDS`] tables. Reverse records that `ptr = true`
+    /// asks for are among them.
+    pub records: Vec<LocalRecord>,
+    /// `[[local.rewrite]]`; at most [`MAX_REWRITES`].
+    pub rewrites: Vec<Rewrite>,
 }
 
 /// What happens to single-label names asked for A or AAAA.

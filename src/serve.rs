@@ -13,7 +13,8 @@ use std::time::{Duration, SystemTime};
 use crate::answer::{self, Answer, Question};
 use crate::cache::{Entry, Freshness, Front, Hashed, Key, Probe, SharedKey};
 use crate::coalesce::Join;
-use crate::config::Refuse;
+use crate::config::{Nat64, Refuse};
+use crate::dns64;
 use crate::local;
 use crate::respond::{self, Ask, Ttl};
 use crate::route::Match;
@@ -30,6 +31,7 @@ use crate::wire::{CLASS_IN, rtype};
 mod borders;
 mod chaos;
 mod foresee;
+mod hosts;
 mod journey;
 mod late;
 mod refuse;
@@ -213,6 +215,11 @@ impl Desk {
         if query.qclass != CLASS_IN {
             return self.ask_chaos(&query, &ask, client, now, out);
         }
+        if !self.server.rewrites.is_empty()
+            && let Some(step) = self.rewritten(&query, &ask, client, now, out)
+        {
+            return step;
+        }
         let cd = query.header.has(flag::CD);
         let name_hash = match foreseen.0 {
             Some((hash, _)) => hash,
@@ -231,7 +238,7 @@ impl Desk {
         let mut late = false;
         if let Some(entry) = self.server.cache.get(hashed) {
             match entry.freshness(now) {
-                Freshness::Fresh(age) if !entry.is_onward() => {
+                Freshness::Fresh(age) if entry.is_whole() => {
                     front.put(hashed, &entry);
                     return self.hit(&query, &ask, client, (&entry, age), now, out);
                 }
@@ -325,8 +332,9 @@ impl Desk {
         let route = owner.map_or(NO_ROUTE, |m| m.route);
         self.stats.request(route, client.proto, Family::of(&client.addr), query.qtype);
         let reply = Reply { query, ask, client, route, now };
-        if let Some(answer) = self.local_answer(question, owner.as_ref()) {
-            if answer.onward {
+        if let Some(mut answer) = self.local_answer(question, owner.as_ref()) {
+            self.mark_wanting(key.bytes, route, &mut answer);
+            if answer.onward || answer.wants_ipv4 {
                 let found = Settled::local(key.bytes, &answer, route, now);
                 return self.beginning_of(reply, found, out);
             }
@@ -343,7 +351,7 @@ impl Desk {
             }
         };
         if let Some(settled) = known {
-            if settled.entry.is_onward() {
+            if !settled.entry.is_whole() {
                 return self.beginning_of(reply, settled, out);
             }
             let nsid = self.server.node.as_bytes();
@@ -362,10 +370,14 @@ impl Desk {
 
     /// What this server answers without an upstream, by rule.
     fn local_answer(&self, question: Question<'_>, owner: Option<&Match>) -> Option<Answer> {
-        if let Some(answer) = local::answer(question, owner, self.server.single_label) {
+        if let Some(answer) = self.server.local.answer(question, owner) {
             return Some(answer);
         }
         let owner = owner?;
+        let nat64 = self.server.policies.get(usize::from(owner.route))?.dns64.as_ref();
+        if let Some(answer) = nat64.and_then(|nat64| dns64_names(question, nat64)) {
+            return Some(answer);
+        }
         let private = self.server.policies.get(usize::from(owner.route))?.private;
         if question.qtype == rtype::DS && private && owner.is_apex(question.name) {
             return Some(local::ds_at_apex(question));
@@ -438,6 +450,11 @@ impl Desk {
         record.size = line.size as u16;
         self.log.log(&self.stats, record);
     }
+}
+
+/// What a route with a NAT64 answers by itself.
+fn dns64_names(question: Question<'_>, nat64: &Nat64) -> Option<Answer> {
+    dns64::ipv4only(question, nat64).or_else(|| dns64::pointer(question, nat64))
 }
 
 /// The answer where nobody may be asked.

@@ -62,7 +62,7 @@ pub fn config(
             debug: vec![Source::Node],
             refuse: Refuse::default(),
         },
-        local: Local { single_label: Default::default() },
+        local: Local::default(),
         admin: Admin { address: admin, control },
         log: Log {
             level: Default::default(),

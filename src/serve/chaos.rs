@@ -115,13 +115,14 @@ impl Desk {
         let wire = name.as_wire();
         let ip = client.addr.ip().to_canonical();
         let mut rows = vec![format!("name {name}"), format!("client {ip} is allowed to ask")];
+        let rewritten = self.server.rewrites.find(wire).map(|rewritten| rewritten.name);
+        rows.extend(rewritten.as_ref().map(|to| format!("asked for as {to}")));
+        let wire = rewritten.as_ref().map_or(wire, Name::as_wire);
         let owner = self.server.table.find(wire);
         let question = Question { name: wire, qtype: rtype::A, qclass: 1 };
         if let Some(answer) = self.local_answer(question, owner.as_ref()) {
-            rows.push(format!(
-                "answered here: {} (special-use or single-label name)",
-                answer.rcode()
-            ));
+            let by = self.server.local.explain(question, owner.as_ref()).unwrap_or("by rule");
+            rows.push(format!("answered here: {} ({by})", answer.rcode()));
             return rows;
         }
         let Some(owner) = owner else {
@@ -132,7 +133,9 @@ impl Desk {
         rows.push(format!("route {} by {}", route.name, owner.describe(wire)));
         for (qtype, label) in [(rtype::A, "A"), (rtype::AAAA, "AAAA")] {
             rows.push(format!("cache {label}: {}", self.cache_state(wire, qtype, now)));
-            rows.extend(self.alias_row(wire, qtype, now).map(|row| format!("cache {label}: {row}")));
+            rows.extend(
+                self.alias_row(wire, qtype, now).map(|row| format!("cache {label}: {row}")),
+            );
         }
         let mut ups: Vec<&Upstream> = route.upstreams.iter().map(AsRef::as_ref).collect();
         ups.sort_by_key(|u| u.health.state(now) == State::Down);

@@ -1,5 +1,7 @@
 //! Answers that take more than one question: where an alias leads into another horizon, its target is
-//! asked for there, and the client gets one answer made of both (horizon rule 5).
+//! asked for there, and the client gets one answer made of both (horizon rule 5); where a NAT64 is in
+//! use, IPv6 addresses are made of IPv4 ones (RFC 6147); where the configuration says so, a name is
+//! asked for as another.
 //!
 //! Each part is asked for, coalesced and cached as a question of its own, under its own route; what is
 //! on the way from one to the next travels with the client who waits. Nothing that is put together
@@ -8,17 +10,22 @@
 use super::settle::Rendering;
 use super::waiter::{Waiter, Waiting};
 use super::{Client, Desk, Joined, Miss, Reply, Settled, Step, not_forwarded, unowned};
+use std::sync::Arc;
+
 use crate::answer::{Answer, Question};
 use crate::cache::{Entry, Freshness, Hashed, Key, SharedKey};
 use crate::compose::{self, Part};
+use crate::config::Nat64;
+use crate::dns64;
+use crate::local::Back;
 use crate::respond::{self, Ask, Ttl};
 use crate::telemetry::labels::{Family, Source};
 use crate::telemetry::stats::NO_ROUTE;
 use crate::time::Tick;
-use crate::wire::CLASS_IN;
 use crate::wire::edns::{Ede, ede};
 use crate::wire::header::{Rcode, flag};
 use crate::wire::query::Query;
+use crate::wire::{CLASS_IN, rtype};
 
 use super::settle::Look;
 
@@ -31,17 +38,26 @@ pub(super) struct Journey {
     key: SharedKey,
     /// The beginnings of the answer, in their order.
     parts: Vec<Stage>,
+    /// The answer without IPv6 addresses in whose place the name's IPv4 addresses are asked for.
+    aaaa: Option<Stage>,
+    /// Where the client's name is asked for as another: the way back.
+    back: Option<Back>,
     /// What is to be said beside the answer's own extended error.
     note: Option<Ede>,
 }
 
 /// One answer on the way.
+#[derive(Clone)]
 struct Stage {
     entry: Entry,
     ttl: Ttl,
 }
 
 impl Stage {
+    fn of(found: &Settled) -> Stage {
+        Stage { entry: found.entry.clone(), ttl: found.ttl }
+    }
+
     /// Its share of the answer at `now`.
     fn part(&self, now: Tick) -> Part<'_> {
         let ttl = match self.ttl {
@@ -83,7 +99,7 @@ enum Standing {
 
 impl Journey {
     fn new(key: SharedKey) -> Box<Journey> {
-        Box::new(Journey { key, parts: Vec::new(), note: None })
+        Box::new(Journey { key, parts: Vec::new(), aaaa: None, back: None, note: None })
     }
 
     fn question(&self) -> Question<'_> {
@@ -91,11 +107,20 @@ impl Journey {
         Question { name: Key::name(key), qtype: Key::qtype(key), qclass: CLASS_IN }
     }
 
-    /// Takes in a beginning of the answer and tells what is to be asked for next.
+    /// Takes in an answer and tells what is to be asked for next, if anything.
     ///
     /// # Errors
     /// The aliases lead nowhere: why.
-    fn take(&mut self, found: &Settled) -> Result<Key, Ede> {
+    fn take(&mut self, found: &Settled) -> Result<Option<Key>, Ede> {
+        // An alias of the A records alone is none of the name's: nothing is made of them.
+        if found.entry.is_whole() || self.aaaa.is_some() {
+            return Ok(None);
+        }
+        let (dnssec_ok, checking_disabled) = Key::flags(self.key.as_bytes());
+        if found.entry.wants_ipv4() {
+            self.aaaa = Some(Stage::of(found));
+            return Ok(Some(Key::of(found.entry.name(), rtype::A, dnssec_ok, checking_disabled)));
+        }
         let lost = |text: String| Err(Ede::new(ede::OTHER, text));
         let Some(target) = compose::target(found.entry.view()) else {
             return lost("an alias leads nowhere".into());
@@ -108,27 +133,49 @@ impl Journey {
         if self.parts.len() >= STEPS {
             return lost(format!("aliases lead through more than {STEPS} horizons"));
         }
-        self.parts.push(Stage { entry: found.entry.clone(), ttl: found.ttl });
-        let key = self.key.as_bytes();
-        let (dnssec_ok, checking_disabled) = Key::flags(key);
-        Ok(Key::of(name, Key::qtype(key), dnssec_ok, checking_disabled))
+        self.parts.push(Stage::of(found));
+        let qtype = Key::qtype(self.key.as_bytes());
+        Ok(Some(Key::of(name, qtype, dnssec_ok, checking_disabled)))
     }
 
-    /// The whole answer, of which `last` is the end.
-    fn end(&self, last: &Settled, now: Tick) -> Answer {
+    /// The whole answer, of which `last` is the end; `nat64` is the prefix of the route where addresses
+    /// are made of others.
+    fn end(&self, last: &Settled, nat64: Option<&Nat64>, now: Tick) -> Answer {
+        let last = Stage::of(last);
+        let (Some(aaaa), Some(nat64)) = (&self.aaaa, nat64) else {
+            return self.join(&last.entry, last.part(now), now);
+        };
+        let (name, qclass) = (aaaa.entry.name(), CLASS_IN);
+        let question = Question { name, qtype: rtype::AAAA, qclass };
+        if !matches!(last.entry.rcode(), Rcode::NOERROR | Rcode::NXDOMAIN) {
+            return self.join(&last.entry, last.part(now), now);
+        }
+        match &dns64::synthesize(question, &aaaa.part(now), &last.part(now), nat64) {
+            Some(made) if self.parts.is_empty() && self.back.is_none() => made.clone(),
+            Some(made) => self.join(&last.entry, Part::of(made), now),
+            None => self.join(&aaaa.entry, aaaa.part(now), now),
+        }
+    }
+
+    /// The parts in a row, of which `last`, made of `entry`, is the end.
+    fn join(&self, entry: &Entry, last: Part<'_>, now: Tick) -> Answer {
         let question = self.question();
-        let entry = &last.entry;
         if !matches!(entry.rcode(), Rcode::NOERROR | Rcode::NXDOMAIN) {
             let why = entry.view().ede;
             let code = why.map_or(ede::NO_REACHABLE_AUTHORITY, |why| why.code);
-            let text = format!("behind an alias: {}", why.map_or("no answer", |why| why.text));
+            let text = why.map_or("no answer", |why| why.text);
+            let text = match self.parts.is_empty() {
+                true => text.to_owned(),
+                false => format!("behind an alias: {text}"),
+            };
             return Answer::failure(question, Rcode::SERVFAIL, Ede::new(code, text));
         }
-        let last = Stage { entry: entry.clone(), ttl: last.ttl };
-        let parts: Vec<Part<'_>> =
-            self.parts.iter().chain([&last]).map(|stage| stage.part(now)).collect();
+        let parts = self.parts.iter().map(|stage| stage.part(now));
+        let parts: Vec<Part<'_>> = parts.chain([last]).collect();
         let (dnssec_ok, _) = Key::flags(self.key.as_bytes());
-        compose::compose(question, &parts, dnssec_ok, None).unwrap_or_else(|| {
+        let back = self.back.as_ref().map(|back| |name: &[u8]| back.apply(name));
+        let back = back.as_ref().map(|back| back as &compose::Back<'_>);
+        compose::compose(question, &parts, dnssec_ok, back).unwrap_or_else(|| {
             let why = Ede::new(ede::OTHER, "the parts of the answer do not fit into one message");
             Answer::failure(question, Rcode::SERVFAIL, why)
         })
@@ -168,7 +215,44 @@ impl Desk {
         let query = reply.query;
         let cd = query.header.has(flag::CD);
         let key = self.shared(Key::of(query.name, query.qtype, query.dnssec_ok(), cd));
-        match self.travel(Journey::new(key), found, reply.now) {
+        let travel = self.travel(Journey::new(key), found, reply.now);
+        self.travelled(reply, travel, out)
+    }
+
+    /// A question whose name is asked for as another; `None` for one that is not.
+    #[cold]
+    pub(super) fn rewritten(
+        &mut self,
+        query: &Query<'_>,
+        ask: &Ask<'_>,
+        client: Client,
+        now: Tick,
+        out: &mut [u8],
+    ) -> Option<Step> {
+        let (flags, cd) = (query.dnssec_ok(), query.header.has(flag::CD));
+        let key = Key::of(query.name, query.qtype, flags, cd);
+        let rewritten = self.server.rewrites.find(Key::name(key.as_bytes()))?;
+        let asked = Key::of(rewritten.name.as_wire(), query.qtype, flags, cd);
+        let mut journey = Journey::new(self.shared(key));
+        journey.back = Some(rewritten.back);
+        let server = Arc::clone(&self.server);
+        let hashed = server.cache.hashed(asked.as_bytes());
+        let owner = server.table.find(Key::name(asked.as_bytes()));
+        let route = owner.map_or(NO_ROUTE, |owner| owner.route);
+        self.stats.request(route, client.proto, Family::of(&client.addr), query.qtype);
+        let travel = match self.standing(hashed, now) {
+            Standing::Known(found) => self.travel(journey, found, now),
+            Standing::Open { ended, route, late } => {
+                let key = SharedKey::new(hashed);
+                Travel::Ask { key, ended, route, late, journey }
+            }
+        };
+        Some(self.travelled(Reply { query, ask, client, route, now }, travel, out))
+    }
+
+    fn travelled(&mut self, reply: Reply<'_, '_>, travel: Travel, out: &mut [u8]) -> Step {
+        let query = reply.query;
+        match travel {
             Travel::Arrived(arrived) => self.reply_arrived(reply, &arrived, out),
             Travel::Ask { journey, .. } if !query.header.has(flag::RD) => {
                 self.reply(reply, &not_forwarded(journey.question()), Source::Refused, out)
@@ -221,12 +305,13 @@ impl Desk {
             if let Some(note) = found.note.take() {
                 journey.note.get_or_insert(note);
             }
-            if !found.entry.is_onward() {
-                let answer = journey.end(&found, now);
-                return Travel::Arrived(journey.arrive(answer, &found));
-            }
             let key = match journey.take(&found) {
-                Ok(key) => key,
+                Ok(Some(key)) => key,
+                Ok(None) => {
+                    let nat64 = journey.aaaa.as_ref().and_then(|aaaa| self.nat64(&aaaa.entry));
+                    let answer = journey.end(&found, nat64, now);
+                    return Travel::Arrived(journey.arrive(answer, &found));
+                }
                 Err(why) => {
                     let answer = Answer::failure(journey.question(), Rcode::SERVFAIL, why);
                     return Travel::Arrived(journey.arrive(answer, &found));
@@ -243,6 +328,10 @@ impl Desk {
         }
     }
 
+    fn nat64(&self, entry: &Entry) -> Option<&Nat64> {
+        self.server.policies.get(usize::from(entry.route()))?.dns64.as_ref()
+    }
+
     /// What can be said to a question at once, if anything.
     fn standing(&mut self, key: Hashed<'_>, now: Tick) -> Standing {
         let ended = self.server.flights.ended(key);
@@ -257,8 +346,9 @@ impl Desk {
         let (name, qtype) = (Key::name(key.bytes), Key::qtype(key.bytes));
         let question = Question { name, qtype, qclass: CLASS_IN };
         let owner = self.server.table.find(name);
-        if let Some(answer) = self.local_answer(question, owner.as_ref()) {
+        if let Some(mut answer) = self.local_answer(question, owner.as_ref()) {
             let route = owner.map_or(NO_ROUTE, |owner| owner.route);
+            self.mark_wanting(key.bytes, route, &mut answer);
             return Standing::Known(Settled::local(key.bytes, &answer, route, now));
         }
         let Some(owner) = owner else {
@@ -300,7 +390,7 @@ impl Settled {
     /// Whether one who waits gets it as it is.
     #[inline]
     pub fn is_whole_for(&self, waiter: &Waiter) -> bool {
-        !self.entry.is_onward() && waiter.waiting.journey.is_none()
+        self.entry.is_whole() && waiter.waiting.journey.is_none()
     }
 
     /// The same with nobody waiting for it.

@@ -7,6 +7,7 @@ use super::{Desk, Line, STALE_TTL, Waiter, kind};
 use crate::answer::{Answer, Kind, Question, View};
 use crate::cache::{Entry, Freshness, Hashed, Key, SharedKey};
 use crate::coalesce::Waiters;
+use crate::dns64;
 use crate::respond::{self, Ttl};
 use crate::telemetry::labels::Source;
 use crate::time::Tick;
@@ -77,7 +78,8 @@ impl Desk {
     pub fn settle(&mut self, done: Done, now: Tick) -> Settled {
         let Done { key, route, outcome, .. } = done;
         match outcome {
-            Outcome::Answer(accepted) => {
+            Outcome::Answer(mut accepted) => {
+                self.mark_wanting(key.as_bytes(), route, &mut accepted.answer);
                 let entry = self.entry(&key, &accepted.answer, route, accepted.lifetime, now);
                 match accepted.lifetime {
                     Some(_) => self.keep(key.hashed(), &entry, now),
@@ -108,6 +110,19 @@ impl Desk {
                 }
             }
         }
+    }
+
+    /// Notes that addresses are to be made in the place of an answer without any (RFC 6147).
+    pub(super) fn mark_wanting(&self, key: &[u8], route: u16, answer: &mut Answer) {
+        let policy = self.server.policies.get(usize::from(route));
+        if policy.is_none_or(|policy| policy.dns64.is_none()) || answer.onward {
+            return;
+        }
+        let (name, qtype) = (Key::name(key), Key::qtype(key));
+        let (dnssec_ok, checking_disabled) = Key::flags(key);
+        let question = Question { name, qtype, qclass: CLASS_IN };
+        answer.wants_ipv4 =
+            dns64::applies(question, dnssec_ok, checking_disabled) && dns64::wants_a(answer.view());
     }
 
     fn entry(
@@ -153,7 +168,8 @@ impl Desk {
         let private = policy.is_some_and(|p| p.private);
         let longest = if private { LONGEST_PRIVATE_FAILURE } else { LONGEST_FAILURE };
         let wait = wait.unwrap_or(Duration::from_secs(1 << before.min(5)).min(longest));
-        let answer = Answer::failure(question, rcode, reason);
+        let mut answer = Answer::failure(question, rcode, reason);
+        self.mark_wanting(key, route, &mut answer);
         // Kept for another while, so that the next failure, which may take a whole deadline to show,
         // knows that it is not the first.
         let life = (wait, LONGEST_FAILURE * 2);
