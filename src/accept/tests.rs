@@ -3,6 +3,11 @@ use super::*;
 use crate::respond::{Ask, Ttl};
 use crate::wire::records::{NameBuf, Records};
 
+mod borders;
+mod hostile;
+mod made;
+mod rebinding;
+
 const NAME: &[u8] = b"\x01a\x07example\0";
 const CAPS: Caps = Caps { max_ttl: 1000, max_negative_ttl: 5 };
 

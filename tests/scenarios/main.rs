@@ -66,9 +66,12 @@ scripts!(
     flush,
     from_clients,
     horizons,
+    hostile,
     local_data,
     local_names,
+    rebinding,
     rewrites,
+    spelling,
     stale,
     to_clients,
     to_upstreams

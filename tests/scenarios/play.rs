@@ -14,11 +14,13 @@
 //!             [times=N] [size=N] [loose]       with exactly these records; see verify; loose: with
 //!                                              or without OPT
 //! CLIENT gets nothing | hangs up
-//! UPSTREAM receives NAME TYPE [tcp] [plain] [do] [cd] [connection=N] | receives N questions
+//! UPSTREAM receives NAME TYPE [tcp] [plain] [do] [cd] [connection=N] [respelled] | receives N questions
 //! UPSTREAM answers [RCODE] [aa] [tc] [ad] [plain] [opt-first] [ede=CODE:TEXT] [option=CODE:HEX]
-//!             [garbage] [bare] [wrong-id] [question=NAME] [elsewhere] [to=N]
+//!             [garbage] [bare] [wrong-id] [question=NAME] [elsewhere] [impostor] [to=N] [times=N]
+//!             [folded] [upper] [type=TYPE] [class=CH] [opcode=N] [query] [counts=N,N,N] [tail=HEX] ...
+//!             see reply.rs; with wrong-id and times, each has another wrong id
 //! UPSTREAM is down | is up | refuses tcp | closes | freezes | thaws
-//! UPSTREAM received N questions | saw N ids | saw N ports
+//! UPSTREAM received N questions | saw N ids | saw N ports | saw N spellings
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +37,7 @@ use crate::message::Record;
 use crate::reply::make_answer;
 use crate::script::{Options, Scenario, Script, Step};
 use crate::text;
+use crate::upstream::From;
 use crate::world::World;
 
 /// Plays one scenario; errors begin with `FILE:LINE: `.
@@ -202,6 +205,34 @@ impl Stage {
         }
     }
 
+    /// An upstream answers, many times if so told, and never more at once than a socket can hold.
+    fn answers(
+        &mut self,
+        name: &str,
+        mut options: Options,
+        records: &[Record],
+    ) -> Result<(), String> {
+        const BURST: u16 = 64;
+        let (to, times) = (options.number("to")?, options.number("times")?.unwrap_or(1));
+        let from = match (options.flag("elsewhere"), options.flag("impostor")) {
+            (true, _) => From::AnotherPort,
+            (_, true) => From::AnotherAddress,
+            _ => From::Itself,
+        };
+        for number in 1..=times {
+            let upstream = self.world.upstreams.get(name).ok_or("there is no such upstream")?;
+            let index = to.unwrap_or(upstream.spoken_of);
+            let index = index.checked_sub(1).ok_or("it has received nothing yet")?;
+            let question = upstream.received.get(index).ok_or("it has not received that")?;
+            let answer = make_answer(&question.message, options.clone(), records, number)?;
+            upstream.send(index, &answer, from)?;
+            if times > 1 && number % BURST == 0 {
+                self.rest()?;
+            }
+        }
+        Ok(())
+    }
+
     fn upstream(
         &mut self,
         name: &str,
@@ -222,25 +253,22 @@ impl Stage {
                 expect_query(message, connection, options)
                     .map_err(|error| format!("{error}\n    it received {}", message.describe()))
             }
-            ("answers", _) => {
-                let mut options = options;
-                let to = options.number("to")?.unwrap_or(upstream.spoken_of);
-                let index = to.checked_sub(1).ok_or("it has received nothing yet")?;
-                let question = upstream.received.get(index).ok_or("it has not received that")?;
-                let elsewhere = options.flag("elsewhere");
-                let bytes = make_answer(&question.message, options, records)?;
-                upstream.send(index, &bytes, elsewhere)
-            }
+            ("answers", _) => self.answers(name, options, records),
             ("received", [count, "questions" | "question"]) => {
                 upstream.settle()?;
                 let (count, got) = (number(count)?, upstream.received.len());
                 (got == count).then_some(()).ok_or(format!("it received {got} questions"))
             }
             ("saw", [count, what]) => {
-                let seen: BTreeSet<u16> = match *what {
-                    "ids" => upstream.received.iter().map(|q| q.message.id).collect(),
-                    "ports" => upstream.received.iter().map(|q| q.peer.port()).collect(),
-                    _ => return Err("it can see ids and ports".into()),
+                let seen: BTreeSet<String> = match *what {
+                    "ids" => upstream.received.iter().map(|q| q.message.id.to_string()).collect(),
+                    "ports" => {
+                        upstream.received.iter().map(|q| q.peer.port().to_string()).collect()
+                    }
+                    "spellings" => {
+                        upstream.received.iter().map(|q| q.message.name.clone()).collect()
+                    }
+                    _ => return Err("it can see ids, ports and spellings".into()),
                 };
                 let enough = seen.len() >= number(count)?;
                 enough.then_some(()).ok_or(format!("it saw only {} {what}", seen.len()))
