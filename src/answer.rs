@@ -33,6 +33,9 @@ pub struct Answer {
     /// Whether it is only the beginning of an answer: its last CNAME leads to a name that somebody else
     /// must be asked for.
     pub onward: bool,
+    /// Whether IPv6 addresses are to be made of the name's IPv4 addresses in its place (RFC 6147); for
+    /// [`crate::serve`] to set.
+    pub wants_ipv4: bool,
     ede: Option<Box<Ede>>,
 }
 
@@ -255,6 +258,7 @@ impl Writer {
             question_end: self.question_end as u16,
             kind: self.kind,
             onward: self.onward,
+            wants_ipv4: false,
             ede: self.ede.map(Box::new),
         }
     }

@@ -10,6 +10,7 @@ mod composed;
 mod corpus;
 mod daemon;
 mod hostile_upstream;
+mod hosts_file;
 mod malformed;
 mod messages;
 mod properties;
