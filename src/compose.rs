@@ -62,8 +62,8 @@ pub type Back<'a> = dyn Fn(&[u8]) -> Option<Name> + 'a;
 /// - TTLs are counted down part by part: the answer's own begin now.
 ///
 /// `back` is applied to all owners and to the names in the RDATA of types that RFC 3597, 4, lets
-/// servers read, so that chains hold; all other RDATA is copied byte for byte. Owners are compressed where an
-/// equal name stands written out before; everything else is written out.
+/// servers read, so that chains hold; all other RDATA is copied byte for byte. Owners are compressed
+/// where an equal name stands written out before; everything else is written out.
 ///
 /// What does not fit into 65,535 bytes is left out from the end, with TC unless only additional
 /// records are missing (RFC 2181, 9). `None` where there is no part, or one does not parse.

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use hickory_proto::op::Message;
-use horizond::accept::{Asked, Caps, Verdict, judge};
+use horizond::accept::{Asked, Caps, Rules, Spelling, Verdict, judge};
 use horizond::answer::{Answer, Kind, Question, View};
 use horizond::compose::{Part, compose, denied_below, target};
 use horizond::config::Nat64;
@@ -15,6 +15,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::messages::{response, spoil, spoils};
+use crate::promises::accept::One;
 use crate::promises::naive::{self, Rr};
 
 /// The question of a message, folded.
@@ -40,7 +41,10 @@ fn accepted(message: &Message) -> Option<Answer> {
     // Upstreams bring back the question as it was sent, which is folded.
     bytes[12..12 + name.len()].copy_from_slice(&name);
     let caps = Caps { max_ttl: u32::MAX, max_negative_ttl: u32::MAX };
-    match judge(Asked { question: question(&name, qtype), edns: true }, &bytes, caps) {
+    let question = question(&name, qtype);
+    let asked = Asked { question, edns: true, spelling: Spelling::FOLDED, exact: false };
+    let rules = Rules { route: 0, name: "all", caps, horizons: &One, rebinding: None };
+    match judge(asked, &bytes, &rules) {
         Verdict::Accepted(accepted) => Some(accepted.answer),
         Verdict::Truncated(accepted) => accepted.map(|accepted| accepted.answer),
         _ => None,
