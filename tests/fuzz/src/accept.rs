@@ -55,7 +55,7 @@ pub fn check(data: &[u8]) {
 }
 
 /// A world with one horizon.
-struct One;
+pub struct One;
 
 impl Horizons for One {
     fn owns(&self, _: u16, _: &[u8]) -> bool {
