@@ -223,7 +223,7 @@ fn made_anew(
     out.extend(&wire[12 + ask.name.len()..entry.view().question_end]);
     for record in kept {
         let left = match ttl {
-            Ttl::Elapsed(seconds) => record.ttl.checked_sub(seconds).unwrap_or(0),
+            Ttl::Elapsed(seconds) => record.ttl.saturating_sub(seconds),
             Ttl::Fixed(seconds) => seconds,
         };
         out.extend(&wire[record.start..record.ttl_at]);
