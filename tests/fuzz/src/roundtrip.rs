@@ -11,6 +11,7 @@ use horizond::cache::{Entry, Freshness, Key};
 use horizond::respond::{self, Ask, AskEdns, Ttl};
 use horizond::time::Tick;
 use horizond::wire::query::{Fault, Query};
+use horizond::wire::records::names_in;
 
 use super::{accept, naive, query};
 
@@ -114,7 +115,13 @@ fn same(came: &[Record], left: &[Record], ttl_known: bool) {
 /// One that nobody may turn away: NOERROR, and its first record is what was asked for.
 fn is_plain_answer(message: &Message) -> bool {
     let (asked, head) = (&message.queries[0], &message.metadata);
-    let full = |record: &Record| !matches!(record.data, RData::Update0(_));
+    // Without RDATA it is no record of its type, and in RP or AFSDB, bytes to hickory-proto, there may
+    // be anything where names belong.
+    let sound = |record: &Record| match &record.data {
+        RData::Update0(_) => false,
+        RData::Unknown { code, .. } => names_in((*code).into()).is_none(),
+        _ => true,
+    };
     let records = [&message.answers, &message.authorities, &message.additionals];
     head.op_code == OpCode::Query
         && head.response_code == ResponseCode::NoError
@@ -124,5 +131,5 @@ fn is_plain_answer(message: &Message) -> bool {
                 && first.record_type() == asked.query_type
                 && first.dns_class == asked.query_class
         })
-        && records.into_iter().flatten().all(full)
+        && records.into_iter().flatten().all(sound)
 }
