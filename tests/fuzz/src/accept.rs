@@ -139,7 +139,7 @@ fn render(
 }
 
 /// The message's first question, folded.
-fn question_of(message: &[u8]) -> Option<(Vec<u8>, u16, u16)> {
+pub fn question_of(message: &[u8]) -> Option<(Vec<u8>, u16, u16)> {
     let mut at = 12;
     while *message.get(at)? != 0 {
         let len = usize::from(message[at]);
