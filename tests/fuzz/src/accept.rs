@@ -80,6 +80,13 @@ impl Horizons for Halves {
     }
 }
 
+/// Judges the answer of a server that owns all names to a question with EDNS.
+pub fn judge_all(question: Question<'_>, message: &[u8], caps: Caps) -> Verdict {
+    let asked = Asked { question, edns: true, spelling: Spelling::FOLDED, exact: false };
+    let rules = Rules { route: 0, name: "all", caps, horizons: &One, rebinding: None };
+    judge(asked, message, &rules)
+}
+
 /// Nothing is passed on about another horizon's names, but the zones that the question lies in.
 fn check_borders(asked: Asked<'_>, message: &[u8], rules: &Rules<'_>) {
     let accepted = match judge(asked, message, rules) {

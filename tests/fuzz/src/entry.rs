@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use horizond::accept::{Asked, Caps, Verdict, judge};
+use horizond::accept::{Caps, Verdict};
 use horizond::answer::{Answer, Question};
 use horizond::cache::{Entry, Freshness, Key};
 use horizond::respond::{self, Ask, AskEdns, Ttl};
@@ -13,7 +13,7 @@ use horizond::time::Tick;
 use horizond::wire::edns::Ede;
 use horizond::wire::records::Record;
 
-use super::accept::{PARAMETERS, question_of};
+use super::accept::{PARAMETERS, judge_all, question_of};
 use super::wire::naive_records;
 
 /// Checks one message. The first [`PARAMETERS`] bytes are the seed of everything that a client or
@@ -24,7 +24,7 @@ pub fn check(data: &[u8]) {
     let Some((name, qtype, qclass)) = question_of(message) else { return };
     let question = Question { name: &name, qtype, qclass };
     let caps = Caps { max_ttl: dice.next() as u32 >> 8, max_negative_ttl: dice.below(1000) as u32 };
-    let accepted = match judge(Asked { question, edns: true }, message, caps) {
+    let accepted = match judge_all(question, message, caps) {
         Verdict::Accepted(accepted) => accepted,
         Verdict::Truncated(Some(accepted)) => *accepted,
         _ => return,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::{RData, Record};
-use horizond::accept::{Asked, Caps, Verdict, judge};
+use horizond::accept::{Caps, Verdict};
 use horizond::answer::{Kind, Question};
 use horizond::cache::{Entry, Freshness, Key};
 use horizond::respond::{self, Ask, AskEdns, Ttl};
@@ -68,7 +68,7 @@ fn check_through_the_cache(mut message: Message) {
     let Some((name, qtype, qclass)) = accept::question_of(&wire) else { return };
     let question = Question { name: &name, qtype, qclass };
     let caps = Caps { max_ttl: MAX_TTL, max_negative_ttl: MAX_TTL };
-    let answer = match judge(Asked { question, edns: true }, &wire, caps) {
+    let answer = match accept::judge_all(question, &wire, caps) {
         Verdict::Accepted(accepted) => accepted.answer,
         Verdict::Truncated(Some(accepted)) => accepted.answer,
         verdict => return assert!(!is_plain_answer(&came), "{verdict:?}"),
