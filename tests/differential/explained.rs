@@ -15,8 +15,9 @@ const FILE: &str = include_str!("explained.toml");
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Explanation {
-    /// Who differs from the daemon.
-    pub peer: String,
+    /// Who differs from the daemon: `unbound`, `dnsdist`, `itself` (its answer to the same question a
+    /// moment before), `promise` (what it must hold to whatever the others say).
+    pub peer: Vec<String>,
     /// In what.
     pub differs: Vec<Field>,
     /// Conditions, all of which hold where it applies.
@@ -57,7 +58,7 @@ pub fn unexplained(
 ) -> BTreeSet<Field> {
     let mut left = found.clone();
     for (explanation, used) in list.iter().zip(used) {
-        let fits = explanation.peer == case.peer
+        let fits = explanation.peer.iter().any(|peer| peer == case.peer)
             && explanation.differs.iter().any(|field| found.contains(field))
             && explanation.when.iter().all(|condition| holds(condition, case));
         if fits {
@@ -110,6 +111,7 @@ fn says(what: &str, message: &Message, told: &Told) -> bool {
         "aa" => message.has(AA),
         "ra" => message.has(RA),
         "tc" => told.truncated(),
+        "over-tcp" => told.whole.is_some(),
         "alias" => has(0, 5),
         "dname" => has(0, 39),
         "nothing" => message.sections.iter().all(Vec::is_empty),
@@ -128,13 +130,13 @@ fn says(what: &str, message: &Message, told: &Told) -> bool {
     }
 }
 
-/// `*.suffix` (below it), `+.suffix` (it or below it), or a whole name; `plain` stands for each zone with
+/// `*.suffix` (below it), `+.suffix` (it or below it), or a whole name; `ZONE` stands for each zone with
 /// everything.
 fn name_fits(pattern: &str, name: &[u8]) -> bool {
     let name = show_name(&name.to_ascii_lowercase());
     let below = |suffix: &str| name.strip_suffix(suffix).is_some_and(|front| front.ends_with('.'));
     let mut patterns = vec![pattern.to_owned()];
-    if let Some(front) = pattern.strip_suffix("ZONE.") {
+    if let Some(front) = pattern.strip_suffix("ZONE") {
         patterns = crate::zones::FULL.iter().map(|apex| format!("{front}{apex}.")).collect();
     }
     patterns.iter().any(|pattern| match (pattern.strip_prefix("*."), pattern.strip_prefix("+.")) {

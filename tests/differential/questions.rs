@@ -143,7 +143,7 @@ t.sub.dname missing.dname dout x.dout x.other other away ns.away x.away a.b.away
 www.child x.wild.child missing.child up.child zero zalias one week longer longest strings unknown srv \
 naptr loc hinfo rp sshfp tlsa uri svcb https ptr mx dual a\\000b sp\\032ace d\\.ot \\255\\254 \\092back \
 \\064at -_-.9 mid.*.star *.star star escape a57 a120 a250 t250 t40 mx40 many giant chain1 chain5 chain12 \
-chain15 chain16 chain17 chain20 missing x.missing x.www _dmarc www.www.www";
+chain15 chain16 chain17 chain20 missing x.missing x.www xwww xalias xnone _dmarc www.www.www";
 
 /// Types worth asking any name for.
 const COMMON: &str = "A AAAA TXT MX NS SOA CNAME";

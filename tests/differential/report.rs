@@ -88,7 +88,8 @@ impl fmt::Display for Report {
             let Explanation { peer, differs, when, .. } = explanation;
             let fields: Vec<String> = differs.iter().map(ToString::to_string).collect();
             let stale = if *used == 0 { "  <- explains nothing" } else { "" };
-            writeln!(f, "{used:6} {peer}: {} [{}]{stale}", fields.join(" "), when.join(", "))?;
+            let (peers, fields) = (peer.join(" "), fields.join(" "));
+            writeln!(f, "{used:6} {peers}: {fields} [{}]{stale}", when.join(", "))?;
         }
         for (number, (sort, (count, example))) in self.unexplained.iter().enumerate() {
             writeln!(f, "\nUNEXPLAINED, {count} times: {sort}")?;

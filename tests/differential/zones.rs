@@ -134,6 +134,11 @@ escape CNAME a\000b
 /// message can hold, which is more than the signer can.
 pub fn full(apex: &str, largest: bool) -> Zone {
     let mut text = format!("$ORIGIN {apex}.{TEMPLATE}");
+    // Aliases that lead from one server's names to the other's.
+    let other = if apex == KNOT { PLAIN } else { KNOT };
+    for (owner, target) in [("xwww", "www"), ("xalias", "alias"), ("xnone", "missing")] {
+        writeln!(text, "{owner} CNAME {target}.{other}.").unwrap();
+    }
     for number in 1..=250 {
         // 57, 120 and 250 addresses: beyond 512, 1232 and 4096 bytes.
         for (owner, many) in [("a57", 57), ("a120", 120), ("a250", 250)] {
