@@ -54,6 +54,14 @@ fn tell(client: &mut Client, question: &Question) -> Told {
     Told { whole: Some(whole), ..told }
 }
 
+/// dnsdist 1.7 waits for the rest of a transfer that is refused over TCP, and holds up what its connection
+/// brings then; and out of an answer without a question, as nsd's to other classes than IN are, it makes
+/// answers without one for others.
+fn dnsdist_can(question: &Question) -> bool {
+    let transfer = matches!(question.qtype, 251 | 252);
+    question.qclass == 1 && !(transfer && question.tcp)
+}
+
 #[test]
 fn other_forwarders_say_the_same() {
     let seed = setting("DIFFERENTIAL_SEED", SEED);
@@ -75,8 +83,8 @@ fn other_forwarders_say_the_same() {
     for question in &questions(seed, count) {
         assert!(begun.elapsed() < LONGEST, "too slow:\n{report}");
         let mut before = None;
+        let asked = Instant::now();
         for _ in 0..2 {
-            let asked = Instant::now();
             let ours = tell(&mut daemon, question);
             let broken = promises::broken(question, &ours);
             report.promises(question, &ours, &broken);
@@ -88,9 +96,7 @@ fn other_forwarders_say_the_same() {
             let tolerance = begun.elapsed().as_secs() as u32 + 1;
             let theirs = tell(&mut unbound, question);
             report.add("unbound", question, &ours, &theirs, &differences(&ours, &theirs, tolerance));
-            // dnsdist 1.7 forgets the question of an answer that lacks it, and then answers others
-            // with it: nsd's to other classes than IN.
-            if question.qclass == 1 {
+            if dnsdist_can(question) {
                 let theirs = tell(&mut dnsdist, question);
                 let found = differences(&ours, &theirs, tolerance);
                 report.add("dnsdist", question, &ours, &theirs, &found);
