@@ -36,13 +36,15 @@ pub struct Client {
     udp: UdpSocket,
     tcp: Option<TcpStream>,
     id: u16,
+    tries: u32,
 }
 
 impl Client {
-    pub fn new(server: SocketAddr) -> Self {
+    /// A client that sends a datagram `tries` times within [`PATIENCE`].
+    pub fn new(server: SocketAddr, tries: u32) -> Self {
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         udp.connect(server).unwrap();
-        Self { server, udp, tcp: None, id: 0 }
+        Self { server, udp, tcp: None, id: 0, tries }
     }
 
     /// Asks and waits for the answer.
@@ -60,9 +62,20 @@ impl Client {
     }
 
     fn over_udp(&self, query: &[u8]) -> io::Result<Vec<u8>> {
+        let mut last = Err(io::ErrorKind::TimedOut.into());
+        for _ in 0..self.tries {
+            last = self.datagram(query, PATIENCE / self.tries);
+            if last.is_ok() {
+                break;
+            }
+        }
+        last
+    }
+
+    fn datagram(&self, query: &[u8], patience: Duration) -> io::Result<Vec<u8>> {
         self.udp.send(query)?;
         let mut buffer = vec![0; 65_535];
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + patience;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             self.udp.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;

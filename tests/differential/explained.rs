@@ -91,9 +91,10 @@ fn holds(condition: &str, case: &Case<'_>) -> bool {
         "version" => question.edns.as_ref().is_some_and(|edns| edns.version.to_string() == value),
         "do" => question.dnssec_ok(),
         "reserved" => question.edns.as_ref().is_some_and(|edns| edns.rest != 0),
-        "option" => question.edns.as_ref().is_some_and(|edns| {
-            edns.options.iter().any(|(code, _)| is_one_of(&code.to_string()))
-        }),
+        "option" => question
+            .edns
+            .as_ref()
+            .is_some_and(|edns| edns.options.iter().any(|(code, _)| is_one_of(&code.to_string()))),
         "payload-below" => {
             let payload = question.edns.as_ref().map_or(512, |edns| edns.payload.max(512));
             !question.tcp && payload < value.parse().unwrap()

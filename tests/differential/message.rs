@@ -233,12 +233,12 @@ impl Rr {
 
     fn show(&self) -> String {
         const MOST: usize = 48;
-        let head =
-            format!("{} {} {}", show_name(&self.owner), self.ttl, type_name(self.rtype));
+        let head = format!("{} {} {}", show_name(&self.owner), self.ttl, type_name(self.rtype));
         let data = match (self.rtype, self.rdata.len()) {
-            (1, 4) => std::net::Ipv4Addr::from_octets(
-                self.rdata[..].try_into().unwrap_or_default(),
-            )
+            (1, 4) => {
+                let octets: [u8; 4] = self.rdata[..].try_into().unwrap_or_default();
+                std::net::Ipv4Addr::from(octets)
+            }
             .to_string(),
             (2 | 5 | 12 | 39, 1..) => show_name(&self.rdata),
             (16, _) => format!("\"{}\"", self.rdata.escape_ascii()),

@@ -1,9 +1,9 @@
 //! What must hold of each of the daemon's answers, whatever other servers say.
 
+use crate::ask::Reply;
 use crate::compare::Told;
 use crate::message::{AA, AD, CD, Message, RA, RD, Rr, TC};
 use crate::questions::Question;
-use crate::ask::Reply;
 
 /// The largest datagram that the daemon sends.
 const LARGEST: usize = 1232;
@@ -13,9 +13,7 @@ const OPTIONS: [u16; 4] = [3, 10, 11, 15];
 /// What is broken, in words.
 pub fn broken(question: &Question, told: &Told) -> Vec<String> {
     let mut broken = Vec::new();
-    for (reply, tcp) in
-        [(Some(&told.first), question.tcp), (told.whole.as_ref(), true)]
-    {
+    for (reply, tcp) in [(Some(&told.first), question.tcp), (told.whole.as_ref(), true)] {
         match reply {
             Some(Reply::Answer(message)) => one(question, message, tcp, &mut broken),
             Some(_) => broken.push("no answer".into()),
@@ -36,16 +34,23 @@ fn one(question: &Question, message: &Message, tcp: bool, broken: &mut Vec<Strin
     };
     let asked = |flag| question.flags & flag;
     must(message.has(RA), "RA is set");
-    must(message.flags & (RD | CD) == asked(RD) | asked(CD), "RD and CD are copied (RFC 1035, 4.1.1)");
+    must(
+        message.flags & (RD | CD) == asked(RD) | asked(CD),
+        "RD and CD are copied (RFC 1035, 4.1.1)",
+    );
     must(message.flags & 0x7840 == 0, "opcode and reserved bit are zero");
     let may_vouch = asked(AD) != 0 || question.dnssec_ok();
     must(may_vouch || !message.has(AD), "AD only for who asks (RFC 6840, 5.7)");
-    let local = message.sections[1].iter().any(|rr| rr.rtype == 6) || !message.sections[0].is_empty();
+    let local =
+        message.sections[1].iter().any(|rr| rr.rtype == 6) || !message.sections[0].is_empty();
     must(!message.has(AA) || local, "AA only with local data");
     must(message.question == question.section(), "the question as it was asked");
     must(message.opt.is_some() == question.edns.is_some(), "OPT for OPT (RFC 6891, 6.1.1)");
     if let (Some(ours), Some(theirs)) = (&message.opt, &question.edns) {
-        must(ours.version == 0 && ours.rest == 0, "version 0, reserved bits zero (RFC 6891, 6.1.4)");
+        must(
+            ours.version == 0 && ours.rest == 0,
+            "version 0, reserved bits zero (RFC 6891, 6.1.4)",
+        );
         must(ours.dnssec_ok == theirs.dnssec_ok, "DO is copied (RFC 3225, 3)");
         must(
             ours.options.iter().all(|(code, _)| OPTIONS.contains(code)),

@@ -1,7 +1,7 @@
 //! The questions: every name with every type that may matter, then at random; the same for the same
 //! seed.
 
-use crate::message::{CD, RD, AD, show_name, to_wire, type_name, type_number};
+use crate::message::{AD, CD, RD, show_name, to_wire, type_name, type_number};
 use crate::zones::{FULL, long_label, longest};
 
 /// SplitMix64: small, and the same on every machine and in every version.
@@ -70,9 +70,13 @@ impl Question {
         }
         query.extend(self.section());
         if let Some(edns) = &self.edns {
-            let rdata: Vec<u8> = edns.options.iter().flat_map(|(code, data)| {
-                [&code.to_be_bytes()[..], &(data.len() as u16).to_be_bytes(), data].concat()
-            }).collect();
+            let rdata: Vec<u8> = edns
+                .options
+                .iter()
+                .flat_map(|(code, data)| {
+                    [&code.to_be_bytes()[..], &(data.len() as u16).to_be_bytes(), data].concat()
+                })
+                .collect();
             query.extend([0, 0, 41]);
             query.extend(edns.payload.to_be_bytes());
             query.extend([0, edns.version]);

@@ -152,7 +152,8 @@ pub fn full(apex: &str, largest: bool) -> Zone {
         }
         if number <= 40 {
             writeln!(text, "t40 TXT \"{number} {filler}\"").unwrap();
-            writeln!(text, "mx40 MX {number} host-{number}.a-rather-long-label-for-a-name").unwrap();
+            writeln!(text, "mx40 MX {number} host-{number}.a-rather-long-label-for-a-name")
+                .unwrap();
         }
     }
     let strings: String = (0..100).map(|i| format!(" \"string {i}\"")).collect();

@@ -25,6 +25,7 @@ pub const TOOLS: &[(&str, &str)] = &[
     ("unbound", "unbound"),
     ("dnsdist", "dnsdist"),
     ("delv", "bind9-dnsutils"),
+    ("dig", "bind9-dnsutils"),
     ("ldns-keygen", "ldnsutils"),
     ("ldns-signzone", "ldnsutils"),
     ("ldns-key2ds", "ldnsutils"),

@@ -132,7 +132,10 @@ pub fn unbound(
     );
     match anchor {
         Some(anchor) => {
-            writeln!(config, "  module-config: \"validator iterator\"\n  trust-anchor: \"{anchor}\"")
+            writeln!(
+                config,
+                "  module-config: \"validator iterator\"\n  trust-anchor: \"{anchor}\""
+            )
         }
         None => writeln!(config, "  module-config: \"iterator\""),
     }
