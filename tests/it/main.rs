@@ -6,9 +6,11 @@
 #[path = "../fuzz/src/lib.rs"]
 mod promises;
 
+mod composed;
 mod corpus;
 mod daemon;
 mod hostile_upstream;
+mod hosts_file;
 mod malformed;
 mod messages;
 mod properties;

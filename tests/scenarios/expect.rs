@@ -10,7 +10,11 @@ use crate::text;
 pub fn expect_query(got: &Message, connection: usize, mut options: Options) -> Result<(), String> {
     let name = options.next().ok_or("what does it receive? NAME TYPE")?;
     let rtype = text::type_of(&options.next().ok_or("of which type?")?)?;
-    if (got.name.as_str(), got.rtype, got.class) != (name.as_str(), rtype, 1) {
+    let same = match options.flag("respelled") {
+        true => got.name.eq_ignore_ascii_case(&name) && got.name != name,
+        false => got.name == name,
+    };
+    if !same || (got.rtype, got.class) != (rtype, 1) {
         return Err("another question".into());
     }
     let wanted = if options.flag("tcp") { "tcp" } else { "udp" };

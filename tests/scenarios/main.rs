@@ -57,12 +57,22 @@ macro_rules! scripts {
 }
 
 scripts!(
+    aliases,
     cache,
     coalescing,
+    denied,
+    dns64,
     failover,
+    flush,
     from_clients,
     horizons,
+    hostile,
+    local_data,
     local_names,
+    rebinding,
+    rewrites,
+    spelling,
+    stale,
     to_clients,
     to_upstreams
 );

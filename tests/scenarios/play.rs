@@ -3,7 +3,10 @@
 //! ```text
 //! given NAME [shards=N]                        must come first
 //! time passes 5s
+//! the cache is flushed [name=NAME] [suffix=NAME] [route=ROUTE] [of=N]
+//!                                              the whole of it, or what is named; it had N entries
 //! nobody received anything else                also checked at the end of every scenario
+//! the hosts file says "LINE|LINE"              and is taken over at once
 //! CLIENT asks NAME TYPE [tcp] [do] [cd] [ad] [norecurse] [edns[=SIZE]] [option=CODE:HEX]
 //!             [class=CH] [times=N] ...         see client.rs; with times, "#" in NAME is the number
 //! CLIENT sends HEX [tcp]
@@ -11,17 +14,22 @@
 //!             [times=N] [size=N] [loose]       with exactly these records; see verify; loose: with
 //!                                              or without OPT
 //! CLIENT gets nothing | hangs up
-//! UPSTREAM receives NAME TYPE [tcp] [plain] [do] [cd] [connection=N] | receives N questions
+//! UPSTREAM receives NAME TYPE [tcp] [plain] [do] [cd] [connection=N] [respelled] | receives N questions
 //! UPSTREAM answers [RCODE] [aa] [tc] [ad] [plain] [opt-first] [ede=CODE:TEXT] [option=CODE:HEX]
-//!             [garbage] [bare] [wrong-id] [question=NAME] [elsewhere] [to=N]
+//!             [garbage] [bare] [wrong-id] [question=NAME] [elsewhere] [impostor] [to=N] [times=N]
+//!             [folded] [upper] [type=TYPE] [class=CH] [opcode=N] [query] [counts=N,N,N] [tail=HEX] ...
+//!             see reply.rs; with wrong-id and times, each has another wrong id
 //! UPSTREAM is down | is up | refuses tcp | closes | freezes | thaws
-//! UPSTREAM received N questions | saw N ids | saw N ports
+//! UPSTREAM received N questions | saw N ids | saw N ports | saw N spellings
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
+use horizond::cache::Scope;
 use horizond::config::units;
+use horizond::local::hosts;
 
 use crate::client::{Client, until};
 use crate::expect::{Expected, expect_query};
@@ -29,6 +37,7 @@ use crate::message::Record;
 use crate::reply::make_answer;
 use crate::script::{Options, Scenario, Script, Step};
 use crate::text;
+use crate::upstream::From;
 use crate::world::World;
 
 /// Plays one scenario; errors begin with `FILE:LINE: `.
@@ -67,6 +76,8 @@ impl Stage {
         match &words[..] {
             ["time", "passes", time] => self.time_passes(time),
             ["nobody", "received", "anything", "else"] => self.nothing_else(),
+            ["the", "cache", "is", "flushed", ..] => self.flush(Options::new(&step.words[4..])),
+            ["the", "hosts", "file", "says", lines] => self.hosts_file(lines),
             [upstream, verb, rest @ ..] if self.world.upstreams.contains_key(*upstream) => {
                 let options = Options::new(&step.words[2..]);
                 let done = self.upstream(upstream, verb, rest, options, &step.records);
@@ -89,6 +100,31 @@ impl Stage {
         self.rest()
     }
 
+    /// What is under way comes to rest before, and begins after it in time too.
+    fn flush(&mut self, mut options: Options) -> Result<(), String> {
+        let name = |text: String| text.parse().map_err(|error| format!("{text} {error}"));
+        let scope = if let Some(text) = options.value("name") {
+            Scope::Name(name(text)?)
+        } else if let Some(text) = options.value("suffix") {
+            Scope::Suffix(name(text)?)
+        } else if let Some(route) = options.value("route") {
+            let mut policies = self.world.server.policies.iter();
+            let index = policies.position(|policy| *policy.name == *route);
+            Scope::Route(index.ok_or_else(|| format!("no route {route}"))? as u16)
+        } else {
+            Scope::All
+        };
+        let expected: Option<u64> = options.number("of")?;
+        options.done()?;
+        self.rest()?;
+        let gone = self.world.server.cache.flush(&scope, self.world.clock.now());
+        self.world.clock.advance(Duration::from_micros(1));
+        match expected {
+            Some(count) if count != gone => Err(format!("{gone} entries went")),
+            _ => self.rest(),
+        }
+    }
+
     fn rest(&mut self) -> Result<(), String> {
         let mut probe = Client::new(self.world.addr, Ipv4Addr::LOCALHOST.into());
         probe.round_trip()?;
@@ -103,6 +139,12 @@ impl Stage {
                 return Err(format!("{name} also received {}", question.message.describe()));
             }
         }
+        Ok(())
+    }
+
+    fn hosts_file(&mut self, lines: &str) -> Result<(), String> {
+        let parsed = hosts::parse(lines.replace('|', "\n").as_bytes());
+        self.world.server.set_hosts(parsed.map_err(|error| error.to_string())?.hosts);
         Ok(())
     }
 
@@ -163,6 +205,34 @@ impl Stage {
         }
     }
 
+    /// An upstream answers, many times if so told, and never more at once than a socket can hold.
+    fn answers(
+        &mut self,
+        name: &str,
+        mut options: Options,
+        records: &[Record],
+    ) -> Result<(), String> {
+        const BURST: u16 = 64;
+        let (to, times) = (options.number("to")?, options.number("times")?.unwrap_or(1));
+        let from = match (options.flag("elsewhere"), options.flag("impostor")) {
+            (true, _) => From::AnotherPort,
+            (_, true) => From::AnotherAddress,
+            _ => From::Itself,
+        };
+        for number in 1..=times {
+            let upstream = self.world.upstreams.get(name).ok_or("there is no such upstream")?;
+            let index = to.unwrap_or(upstream.spoken_of);
+            let index = index.checked_sub(1).ok_or("it has received nothing yet")?;
+            let question = upstream.received.get(index).ok_or("it has not received that")?;
+            let answer = make_answer(&question.message, options.clone(), records, number)?;
+            upstream.send(index, &answer, from)?;
+            if times > 1 && number % BURST == 0 {
+                self.rest()?;
+            }
+        }
+        Ok(())
+    }
+
     fn upstream(
         &mut self,
         name: &str,
@@ -183,25 +253,22 @@ impl Stage {
                 expect_query(message, connection, options)
                     .map_err(|error| format!("{error}\n    it received {}", message.describe()))
             }
-            ("answers", _) => {
-                let mut options = options;
-                let to = options.number("to")?.unwrap_or(upstream.spoken_of);
-                let index = to.checked_sub(1).ok_or("it has received nothing yet")?;
-                let question = upstream.received.get(index).ok_or("it has not received that")?;
-                let elsewhere = options.flag("elsewhere");
-                let bytes = make_answer(&question.message, options, records)?;
-                upstream.send(index, &bytes, elsewhere)
-            }
+            ("answers", _) => self.answers(name, options, records),
             ("received", [count, "questions" | "question"]) => {
                 upstream.settle()?;
                 let (count, got) = (number(count)?, upstream.received.len());
                 (got == count).then_some(()).ok_or(format!("it received {got} questions"))
             }
             ("saw", [count, what]) => {
-                let seen: BTreeSet<u16> = match *what {
-                    "ids" => upstream.received.iter().map(|q| q.message.id).collect(),
-                    "ports" => upstream.received.iter().map(|q| q.peer.port()).collect(),
-                    _ => return Err("it can see ids and ports".into()),
+                let seen: BTreeSet<String> = match *what {
+                    "ids" => upstream.received.iter().map(|q| q.message.id.to_string()).collect(),
+                    "ports" => {
+                        upstream.received.iter().map(|q| q.peer.port().to_string()).collect()
+                    }
+                    "spellings" => {
+                        upstream.received.iter().map(|q| q.message.name.clone()).collect()
+                    }
+                    _ => return Err("it can see ids, ports and spellings".into()),
                 };
                 let enough = seen.len() >= number(count)?;
                 enough.then_some(()).ok_or(format!("it saw only {} {what}", seen.len()))

@@ -1,4 +1,8 @@
 //! What fake upstreams answer, sound or not.
+//!
+//! `folded` and `upper` change the case of the question, `question=NAME`, `type=TYPE` and `class=CH` make
+//! it another; `query` leaves QR clear; `counts=N,N,N` says so of the sections whatever is there;
+//! `tail=HEX` puts bytes behind everything, `*N` behind them as often; `garbage` takes the last byte away.
 
 use crate::message::{Message, Opt, Record, Writer};
 use crate::script::Options;
@@ -9,6 +13,7 @@ pub fn make_answer(
     query: &Message,
     mut options: Options,
     records: &[Record],
+    number: u16,
 ) -> Result<Vec<u8>, String> {
     let mut flags = 0x8080 | query.flags & 0x0110;
     for (flag, bit) in [("aa", 0x400), ("tc", 0x200), ("ad", 0x20)] {
@@ -36,10 +41,15 @@ pub fn make_answer(
         let (code, data) = option.split_once(':').ok_or("option=CODE:HEX")?;
         add(code.parse().map_err(|_| "no option code")?, text::hex(data)?)?;
     }
-    let id = if options.flag("wrong-id") { !query.id } else { query.id };
+    let id = query.id.wrapping_add(if options.flag("wrong-id") { number } else { 0 });
     let (garbage, bare) = (options.flag("garbage"), options.flag("bare"));
     let opt_first = options.flag("opt-first");
-    let question = options.value("question");
+    let question = Asked::of(query, &mut options)?;
+    if options.flag("query") {
+        flags &= !0x8000;
+    }
+    flags |= options.number::<u16>("opcode")?.unwrap_or(0) << 11;
+    let (counts, tail) = (options.value("counts"), options.value("tail"));
     let rcode = match options.next() {
         Some(name) => text::rcode_of(&name).ok_or_else(|| format!("{name} is no rcode"))?,
         None => 0,
@@ -52,8 +62,7 @@ pub fn make_answer(
     if bare {
         return Ok(writer.bytes);
     }
-    let name = question.unwrap_or_else(|| query.name.clone());
-    writer.question(&name, query.rtype, query.class)?;
+    writer.question(&question.name, question.rtype, question.class)?;
     let (front, behind): (Vec<_>, Vec<_>) =
         records.iter().partition(|record| !opt_first || record.section < 2);
     front.into_iter().try_for_each(|record| writer.record(record))?;
@@ -62,5 +71,42 @@ pub fn make_answer(
     if garbage {
         writer.bytes.pop();
     }
-    Ok(writer.bytes)
+    let mut bytes = writer.bytes;
+    if let Some(tail) = tail {
+        let (tail, times) = tail.split_once('*').unwrap_or((&tail, "1"));
+        let times: usize = times.parse().map_err(|_| "tail=HEX*TIMES")?;
+        bytes.extend(text::hex(tail)?.repeat(times));
+    }
+    if let Some(counts) = counts {
+        for (place, count) in bytes[6..12].chunks_exact_mut(2).zip(counts.split(',')) {
+            let count: u16 = count.parse().map_err(|_| "counts=N,N,N")?;
+            place.copy_from_slice(&count.to_be_bytes());
+        }
+    }
+    Ok(bytes)
+}
+
+/// The question as an answer has it.
+struct Asked {
+    name: String,
+    rtype: u16,
+    class: u16,
+}
+
+impl Asked {
+    fn of(query: &Message, options: &mut Options) -> Result<Asked, String> {
+        let name = options.value("question").unwrap_or_else(|| query.name.clone());
+        let name = match (options.flag("folded"), options.flag("upper")) {
+            (true, _) => name.to_ascii_lowercase(),
+            (_, true) => name.to_ascii_uppercase(),
+            _ => name,
+        };
+        let rtype = options.value("type").map(|name| text::type_of(&name)).transpose()?;
+        let class = match options.value("class").as_deref() {
+            None => query.class,
+            Some("CH") => 3,
+            Some(other) => return Err(format!("class {other} is not known here")),
+        };
+        Ok(Asked { name, rtype: rtype.unwrap_or(query.rtype), class })
+    }
 }

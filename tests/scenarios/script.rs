@@ -130,6 +130,7 @@ fn records(line: &str, out: &mut Vec<Record>) -> Result<(), String> {
 }
 
 /// The words behind a statement's verb: those that are flags, and those with a value.
+#[derive(Clone)]
 pub struct Options(Vec<String>);
 
 impl Options {

@@ -33,7 +33,7 @@ const TYPES: [(&str, u16); 26] = [
     ("NAPTR", 35),
 ];
 
-const RCODES: [(&str, u16); 9] = [
+const RCODES: [(&str, u16); 10] = [
     ("NOERROR", 0),
     ("FORMERR", 1),
     ("SERVFAIL", 2),
@@ -43,6 +43,7 @@ const RCODES: [(&str, u16); 9] = [
     ("YXDOMAIN", 6),
     ("NOTAUTH", 9),
     ("BADVERS", 16),
+    ("BADCOOKIE", 23),
 ];
 
 fn find(table: &[(&str, u16)], name: &str) -> Option<u16> {

@@ -2,7 +2,7 @@
 //! answer only what a script says, when it says so.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
@@ -103,6 +103,14 @@ impl Shared {
             }
         }
     }
+}
+
+/// Where an answer comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    Itself,
+    AnotherPort,
+    AnotherAddress,
 }
 
 /// One fake upstream.
@@ -223,16 +231,25 @@ impl FakeUpstream {
         Ok(())
     }
 
-    /// Sends bytes in answer to question `index`; `elsewhere`: from another port.
-    pub fn send(&self, index: usize, bytes: &[u8], elsewhere: bool) -> Result<(), String> {
+    /// Sends bytes in answer to question `index`.
+    pub fn send(&self, index: usize, bytes: &[u8], from: From) -> Result<(), String> {
         let question = self.received.get(index).ok_or("it has received no such question")?;
         let failed = |error| format!("cannot answer: {error}");
         if let Some(stream) = &question.stream {
             let framed = [&(bytes.len() as u16).to_be_bytes(), bytes].concat();
             return (&*stream).write_all(&framed).map_err(failed);
         }
-        if elsewhere {
-            let socket = UdpSocket::bind((self.addr.ip(), 0)).map_err(failed)?;
+        let other = match (from, self.addr) {
+            (From::AnotherPort, addr) => Some((addr.ip(), 0)),
+            // Below all addresses of the tests, and each its own.
+            (From::AnotherAddress, SocketAddr::V4(addr)) => Some((
+                IpAddr::from(Ipv4Addr::from_bits(addr.ip().to_bits() & !0x80_0000)),
+                addr.port(),
+            )),
+            _ => None,
+        };
+        if let Some(other) = other {
+            let socket = UdpSocket::bind(other).map_err(failed)?;
             return socket.send_to(bytes, question.peer).map(drop).map_err(failed);
         }
         let (socket, _) = self.udp.as_ref().ok_or("it is down")?;
