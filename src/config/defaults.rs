@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Admin, Admit, Cache, Config, Listen, Prefix, Refuse, Source, Tcp};
+use super::{Admin, Admit, Cache, Config, Listen, Over, Prefix, Refuse, Source, Tcp};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -46,7 +46,16 @@ impl Default for Admit {
     fn default() -> Admit {
         let mut allow = vec![Source::Node];
         allow.extend(PRIVATE_RANGES.map(Source::Prefix));
-        Admit { allow, debug: vec![Source::Node], refuse: Refuse::default() }
+        Admit {
+            allow,
+            debug: vec![Source::Node],
+            refuse: Refuse::default(),
+            rate: 0,
+            burst: 1000,
+            over: Over::default(),
+            rate_table: 65_536,
+            cookie_secret: None,
+        }
     }
 }
 

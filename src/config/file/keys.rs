@@ -26,7 +26,10 @@ pub const KEYS: &[(&str, &[&str])] = &[
         ],
     ),
     ("cache", &["memory", "stale", "front"]),
-    ("admit", &["allow", "debug", "refuse"]),
+    (
+        "admit",
+        &["allow", "debug", "refuse", "rate", "burst", "over", "rate_table", "cookie_secret"],
+    ),
     ("local", &["single_label"]),
     ("admin", &["address", "control"]),
     ("log", &["level", "format", "queries"]),
