@@ -149,10 +149,13 @@ fn without_question<'a>(packet: &'a [u8], header: &Header) -> Fault<'a> {
     }
     if header.counts[0] == 0
         && let Ok(Some(edns)) = read_edns(packet, header, header::LEN)
-        && edns.version == 0
-        && edns.cookie.is_some()
     {
-        return Fault::Cookie(edns);
+        if edns.version > 0 {
+            return broken(packet, header, Rcode::BADVERS, header::LEN);
+        }
+        if edns.cookie.is_some() {
+            return Fault::Cookie(edns);
+        }
     }
     broken(packet, header, Rcode::FORMERR, header::LEN)
 }
