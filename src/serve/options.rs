@@ -38,6 +38,12 @@ impl Desk {
         ask
     }
 
+    /// The same for a client that may not ask: it is not told this node's name, nor the idle time of
+    /// others' connections.
+    pub(super) fn ask_stranger(&self, edns: &Edns<'_>, client: Client) -> AskEdns {
+        AskEdns { nsid: false, keepalive: None, ..self.ask_edns(edns, client) }
+    }
+
     /// The answer to a query that has no question but a cookie (RFC 7873, 5.4): whether it is ours.
     pub(super) fn cookie_rcode(&self, edns: &Edns<'_>, client: Client) -> Rcode {
         let asked = edns.cookie.unwrap_or_default();

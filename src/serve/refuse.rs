@@ -3,7 +3,7 @@
 use super::{Client, Desk, Line, Reply, Step};
 use crate::answer::{Answer, Question};
 use crate::config::Refuse;
-use crate::respond::{self, Bare};
+use crate::respond::{self, Ask, Bare};
 use crate::telemetry::labels::{DropReason, Family, Proto, ShedReason, Source};
 use crate::telemetry::stats::NO_ROUTE;
 use crate::time::Tick;
@@ -58,7 +58,10 @@ impl Desk {
         };
         let room = respond::room(edns.as_ref(), client.proto == Proto::Tcp);
         let room = usize::from(room).min(out.len());
-        let edns = edns.map(|edns| self.ask_edns(&edns, client));
+        let edns = edns.map(|edns| match allowed {
+            true => self.ask_edns(&edns, client),
+            false => self.ask_stranger(&edns, client),
+        });
         let answer = Bare { echo, rcode, truncated: false, edns, note: note.as_ref() };
         let len = respond::bare(packet, answer, self.server.node.as_bytes(), &mut out[..room]);
         self.count(NO_ROUTE, client, rcode, Source::Refused, len);
@@ -86,7 +89,8 @@ impl Desk {
             self.stats.shed(ShedReason::Rate);
             return Step::Silent;
         }
-        let ask = self.ask_of(query, client);
+        let mut ask = Ask::of(query, client.proto == Proto::Tcp);
+        ask.edns = query.edns.as_ref().map(|edns| self.ask_stranger(edns, client));
         let question = Question { name: query.name, qtype: query.qtype, qclass: query.qclass };
         let answer = Answer::failure(question, Rcode::REFUSED, stranger(client));
         let reply = Reply { query, ask: &ask, client, route: NO_ROUTE, now };
