@@ -194,8 +194,8 @@ impl Desk {
             self.stats.dropped(DropReason::Source);
             return Step::Silent;
         }
-        if client.proto == Proto::Tcp && query.edns.is_some_and(|e| e.keepalive == Keepalive::Data)
-        {
+        let stream = client.proto == Proto::Tcp;
+        if stream && query.edns.as_ref().is_some_and(|e| e.keepalive == Keepalive::Data) {
             return self.fault(packet, query.malformed(), client, now, out);
         }
         if !self.acls.allow.contains(client.addr.ip()) {

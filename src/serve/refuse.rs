@@ -64,10 +64,12 @@ impl Desk {
         });
         let answer = Bare { echo, rcode, truncated: false, edns, note: note.as_ref() };
         let len = respond::bare(packet, answer, self.server.node.as_bytes(), &mut out[..room]);
-        self.count(NO_ROUTE, client, rcode, Source::Refused, len);
+        let granted = rcode == Rcode::NOERROR;
+        let source = if granted { Source::Local } else { Source::Refused };
+        self.count(NO_ROUTE, client, rcode, source, len);
         if self.log.wants(rcode.0) {
             let took = self.server.clock.now().since(now);
-            let line = Line { route: NO_ROUTE, rcode, source: Source::Refused, size: len, took };
+            let line = Line { route: NO_ROUTE, rcode, source, size: len, took };
             self.log_query(&[0], 0, client, line);
         }
         if len == 0 { Step::Silent } else { Step::Reply(len) }
