@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::wire::edns::{Ede, EdeRef, ede};
 use crate::wire::header::{self, Header, Rcode, flag};
-use crate::wire::{MAX_MESSAGE, write_u16, write_u32};
+use crate::wire::{MAX_MESSAGE, read_u16, write_u16, write_u32};
 
 /// What sort of answer it is: how long it may live and how it is counted depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,6 +33,9 @@ pub struct Answer {
     /// Whether it is only the beginning of an answer: its last CNAME leads to a name that somebody else
     /// must be asked for.
     pub onward: bool,
+    /// Whether IPv6 addresses are to be made of the name's IPv4 addresses in its place (RFC 6147); for
+    /// [`crate::serve`] to set.
+    pub wants_ipv4: bool,
     ede: Option<Box<Ede>>,
 }
 
@@ -226,6 +229,17 @@ impl Writer {
         }
     }
 
+    /// Sets these bits of the flag word, or clears them.
+    pub fn set_flags(&mut self, bits: u16, on: bool) {
+        let flags = read_u16(&self.wire, 2).unwrap_or(0);
+        write_u16(&mut self.wire, 2, if on { flags | bits } else { flags & !bits });
+    }
+
+    /// What is written so far; the counts of the header are not.
+    pub fn written(&self) -> &[u8] {
+        &self.wire
+    }
+
     /// Where the next record will start.
     pub fn position(&self) -> usize {
         self.wire.len()
@@ -244,6 +258,7 @@ impl Writer {
             question_end: self.question_end as u16,
             kind: self.kind,
             onward: self.onward,
+            wants_ipv4: false,
             ede: self.ede.map(Box::new),
         }
     }

@@ -28,10 +28,12 @@ use crate::telemetry::querylog::{self, QueryLog};
 use crate::telemetry::stats::Stats;
 use crate::time::Clock;
 
+mod hosts;
 mod picture;
 mod signals;
 mod upstreams;
 
+use hosts::HostsFile;
 use picture::Picture;
 pub use signals::Signals;
 use upstreams::Upstreams;
@@ -119,6 +121,8 @@ async fn serve(config: &Config, options: &Options, signals: Signals) -> Result<(
     let routes = upstreams.build(&Vec::new(), &own);
     let node = config.node.name.clone().unwrap_or_else(node_name);
     let server = Arc::new(Server::new(config, node, routes, own, Clock::start()));
+    let mut hosts = HostsFile::of(&config.local);
+    hosts.iter_mut().for_each(|hosts| hosts.load(&server));
 
     let (threads, picture) = start(config, options, &server, sockets, shards)?;
     let stats = threads.admin_stats();
@@ -141,7 +145,11 @@ async fn serve(config: &Config, options: &Options, signals: Signals) -> Result<(
             }
         });
     }
-    let watchers = upstreams.watch(Arc::clone(&server));
+    let mut watchers = upstreams.watch(Arc::clone(&server));
+    if let Some(hosts) = hosts {
+        let server = Arc::clone(&server);
+        watchers.spawn(async move { _ = hosts.follow(hosts::EVERY, server).await });
+    }
     tracing::info!(
         listen = %join(&config.listen.addresses),
         shards,

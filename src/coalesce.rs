@@ -128,6 +128,33 @@ impl<W> Flights<W> {
         }
     }
 
+    /// Begins a flight that nobody waits for, so that whoever asks meanwhile joins it. False if there is
+    /// one already.
+    pub fn begin(&self, key: &SharedKey, route: u16) -> bool {
+        let hashed = key.hashed();
+        let mut flights = self.table(hashed).lock();
+        match flights.entry(hashed.hash, |f| f.is(hashed), |f| f.key.hashed().hash) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert(Flight { key: key.clone(), route, waiters: Waiters::new() });
+                true
+            }
+        }
+    }
+
+    /// Hands over everyone who waits for `key` now; its flight goes on.
+    pub fn drain(&self, key: Hashed<'_>) -> Waiters<W> {
+        let mut flights = self.table(key).lock();
+        let Ok(mut flight) = flights.find_entry(key.hash, |f| f.is(key)) else {
+            return Waiters::new();
+        };
+        let route = flight.get().route;
+        let waiters = std::mem::take(&mut flight.get_mut().waiters);
+        drop(flights);
+        self.count(route).fetch_sub(waiters.len(), Ordering::Relaxed);
+        waiters
+    }
+
     /// Ends the flight of `key` and hands over everyone who waits for it; none if there is none.
     pub fn take(&self, key: Hashed<'_>) -> Waiters<W> {
         let table = self.table(key);
@@ -188,6 +215,19 @@ mod tests {
         assert_eq!(flights.join(&key(b"b"), 1, 4, 0), Join::Leader(false));
         assert_eq!(take(&flights, b"a"), [1, 2]);
         assert_eq!(join(&flights, b"a", 5), Join::Leader(false));
+    }
+
+    #[test]
+    fn a_flight_goes_on_without_those_who_were_answered_meanwhile() {
+        let flights = Flights::new(9, 1);
+        assert!(flights.begin(&key(b"a"), 0));
+        assert!(!flights.begin(&key(b"a"), 0));
+        assert_eq!(join(&flights, b"a", 1), Join::Follower);
+        assert_eq!(flights.drain(key(b"a").hashed()).into_vec(), [1]);
+        assert_eq!(flights.waiting(), 0);
+        assert_eq!(join(&flights, b"a", 2), Join::Follower);
+        assert_eq!(take(&flights, b"a"), [2]);
+        assert!(flights.drain(key(b"a").hashed()).is_empty());
     }
 
     #[test]

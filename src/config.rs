@@ -13,16 +13,24 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::wire::name::Name;
+pub use nat64::Nat64;
 
 pub use secret::{BadSecret, CookieSecret};
 
 pub mod address;
 mod defaults;
 pub mod file;
+pub mod local;
+pub mod nat64;
 pub mod prefix;
 mod secret;
 pub mod units;
 pub mod upstream;
+
+pub use local::{
+    LocalRecord, MAX_LOCAL_BYTES, MAX_LOCAL_RECORDS, MAX_LOCAL_VALUES, MAX_REWRITES,
+    PrivateReverse, Rewrite, RewriteKind,
+};
 
 /// Everything the daemon needs to start.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +59,8 @@ pub struct Config {
 pub const MAX_ROUTES: usize = 64;
 /// The most suffixes and reverse zones of all routes together.
 pub const MAX_SUFFIXES: usize = 100_000;
+/// The most names in one route's `rebind_allow`.
+pub const MAX_REBIND_ALLOW: usize = 1024;
 /// The most upstreams of one route.
 pub const MAX_UPSTREAMS: usize = 16;
 
@@ -155,6 +165,19 @@ pub struct Route {
     pub stale: Duration,
     /// Connected UDP sockets, each at a random port, per upstream and shard; 1..=256, default 16.
     pub ports: usize,
+    /// Whether aliases of this route, which is not private, into private routes are followed there.
+    /// Default false; private routes follow all of theirs.
+    pub follow_private: bool,
+    /// Whether private addresses are removed from its answers. Default false.
+    pub rebind_protection: bool,
+    /// Names at and below which they are not; at most [`MAX_REBIND_ALLOW`], default none.
+    pub rebind_allow: Vec<Name>,
+    /// Whether names are sent to its upstreams over UDP in random case, which must come back. Default
+    /// false.
+    pub randomize_case: bool,
+    /// Names without IPv6 addresses get some made of their IPv4 addresses under this prefix (DNS64,
+    /// RFC 6147); `None` (`""`, the default): they do not.
+    pub dns64: Option<Nat64>,
 }
 
 /// Which upstream of a route is asked first.
@@ -212,6 +235,12 @@ pub struct Cache {
     pub memory: u64,
     /// Stale window of routes that are not private; 0..=7 d, default 1 d.
     pub stale: Duration,
+    /// How long an answer past its expiry is held back while the upstreams are asked (RFC 8767, 5);
+    /// 50 ms..=10 s, default 1.8 s.
+    pub stale_after: Duration,
+    /// Whether an answer that is asked for again and again is asked for anew before it expires.
+    /// Default true.
+    pub prefetch: bool,
     /// Entries of each thread's own table in front of the shared cache; 0 (none)..=1_048_576,
     /// rounded up to a power of two, default 16_384. The tables (16 bytes an entry) come out of
     /// `memory`, a quarter of it at the most, else they are made smaller.
@@ -271,11 +300,24 @@ pub enum Refuse {
 }
 
 /// `[local]`
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Local {
     /// Single-label names asked for A or AAAA: answered NODATA here (`"nodata"`, the default), or
     /// routed like others (`"forward"`).
     pub single_label: SingleLabel,
+    /// Reverse names of private addresses that no route owns: routed like others (`"forward"`, the
+    /// default), or answered NXDOMAIN here (`"nxdomain"`).
+    pub private_reverse: PrivateReverse,
+    /// A hosts(5) file that names are answered from, followed while it changes; an absolute path.
+    /// `None` (`""`, the default) = none.
+    pub hosts: Option<PathBuf>,
+    /// TTL of its names; 0..=1 d, default 1 min.
+    pub hosts_ttl: Duration,
+    /// `[[local.record]]`; at most [`MAX_LOCAL_RECORDS`] tables. Reverse records that `ptr = true`
+    /// asks for are among them.
+    pub records: Vec<LocalRecord>,
+    /// `[[local.rewrite]]`; at most [`MAX_REWRITES`].
+    pub rewrites: Vec<Rewrite>,
 }
 
 /// What happens to single-label names asked for A or AAAA.

@@ -24,10 +24,10 @@
 //! | [`respond`] | id, case, flags, TTLs, EDNS, truncation |
 //! | [`serve`] | puts the stations in a row; the only one that knows them all |
 //!
-//! Beside the road: [`wire`] (messages as bytes), [`answer`] (what is kept of one), [`time`],
-//! [`sys`] (system calls; the only unsafe code), [`config`], [`node`] and [`resolv_conf`] (the
-//! host), [`telemetry`] and [`admin`] (what it tells), [`demo`] (three horizons on loopback), and
-//! [`app`], which builds everything and takes it down again.
+//! Beside the road: [`wire`] (messages as bytes), [`answer`] (what is kept of one), [`compose`] (one
+//! made of several), [`dns64`] (IPv6 addresses made of IPv4 ones), [`time`], [`sys`] (system calls;
+//! the only unsafe code), [`config`], [`node`], [`resolv_conf`] and [`files`] (the host), [`telemetry`] and [`admin`] (what it tells), [`demo`] (three horizons on loopback),
+//! and [`app`], which builds everything and takes it down again.
 //!
 //! A hit never leaves its shard's thread and builds no message. A miss takes a slot of its shard's
 //! engine, whose sockets are in the shard's epoll; while none is under way a shard with one socket
@@ -40,8 +40,11 @@ pub mod answer;
 pub mod app;
 pub mod cache;
 pub mod coalesce;
+pub mod compose;
 pub mod config;
 pub mod demo;
+pub mod dns64;
+pub mod files;
 pub mod listen;
 pub mod local;
 pub mod node;

@@ -1,8 +1,10 @@
-//! Answers what needs no upstream: special-use names, what must not leave a horizon, and the
-//! server's own CHAOS names.
+//! Answers what needs no upstream: the records and the hosts file that the configuration names,
+//! special-use names, what must not leave a horizon, and the server's own CHAOS names; and says which
+//! names are asked for as others ([`rewrite`]).
 //!
 //! It is asked only after the cache: none of these names is ever cached, so a hit does not pay for
-//! the look. What the CHAOS names say is put together in [`crate::serve`].
+//! the look. Which part wins over which is told by [`data`]. What the CHAOS names say is put together
+//! in [`crate::serve`].
 
 use crate::answer::{Answer, Kind, Question, Section, Writer};
 use crate::config::SingleLabel;
@@ -12,16 +14,22 @@ use crate::wire::name::Labels;
 use crate::wire::{CLASS_IN, rtype};
 
 pub mod chaos;
+pub mod data;
+pub mod hosts;
+pub mod records;
+mod reverse;
+pub mod rewrite;
+
+pub use data::Data;
+pub use rewrite::{Back, Rewrites, Rewritten};
 
 /// TTL of positive local answers, in seconds.
 const TTL: u32 = 3600;
 /// How long a negative local answer may be kept (SOA TTL and MINIMUM), in seconds.
 const NEGATIVE_TTL: u32 = 60;
 
-/// What is answered here rather than by an upstream.
-///
-/// `owner` is the route of the name, if it has one. `None`: the name is not local.
-pub fn answer(
+/// What is answered here by rule. `owner` is the route of the name, if it has one.
+fn answer(
     question: Question<'_>,
     owner: Option<&Match>,
     single_label: SingleLabel,
@@ -94,7 +102,7 @@ impl<'a> Special<'a> {
 }
 
 /// Whether `suffix` stands at the end of `name`, at a label boundary.
-fn ends_with_name(name: &[u8], suffix: &[u8]) -> bool {
+pub(crate) fn ends_with_name(name: &[u8], suffix: &[u8]) -> bool {
     if !name.ends_with(suffix) {
         return false;
     }
@@ -117,14 +125,25 @@ fn address(question: Question<'_>, octets: &[u8]) -> Answer {
 }
 
 /// A negative answer with an SOA at `apex`, so that it may be kept (RFC 2308, 3).
-fn negative(question: Question<'_>, rcode: Rcode, apex: &[u8]) -> Answer {
+pub(crate) fn negative(question: Question<'_>, rcode: Rcode, apex: &[u8]) -> Answer {
     let mut writer = Writer::new(question, rcode, flag::AA);
     writer.kind = Kind::Negative;
+    write_soa(&mut writer, Section::Authority, apex, apex);
+    writer.finish()
+}
+
+/// The SOA of an empty zone, to the question for it.
+fn start_of_authority(question: Question<'_>) -> Answer {
+    let mut writer = Writer::new(question, Rcode::NOERROR, flag::AA);
+    write_soa(&mut writer, Section::Answer, POINTER_TO_QUESTION, question.name);
+    writer.finish()
+}
+
+fn write_soa(writer: &mut Writer, section: Section, owner: &[u8], apex: &[u8]) {
     let numbers = [1, 3600, 600, 86_400, NEGATIVE_TTL].map(u32::to_be_bytes).concat();
     // MNAME is the apex; RNAME is the root: there is nobody to write to (RFC 6303, 3).
     let fixed = (rtype::SOA, CLASS_IN, NEGATIVE_TTL);
-    writer.record(Section::Authority, apex, fixed, &[apex, &[0], &numbers]);
-    writer.finish()
+    writer.record(section, owner, fixed, &[apex, &[0], &numbers]);
 }
 
 /// The owner name of a record about the question itself.

@@ -177,16 +177,19 @@ fn is_v4(found: &Match) -> bool {
 }
 
 /// The address bits that a reverse name spells out (RFC 1035, 3.5; RFC 3596, 2.5).
-struct Reverse {
-    v4: bool,
-    known: u8,
-    bits: u128,
+pub(crate) struct Reverse {
+    /// Under `in-addr.arpa`, not `ip6.arpa`.
+    pub(crate) v4: bool,
+    /// How many bits it spells out.
+    pub(crate) known: u8,
+    /// Left-aligned.
+    pub(crate) bits: u128,
 }
 
 impl Reverse {
     /// Reads from the right as many octets or nibbles as there are; labels in front of them (RFC
     /// 2317, DNS-SD) lie below the address and are left out. `None` for names elsewhere.
-    fn parse(name: &[u8]) -> Option<Reverse> {
+    pub(crate) fn parse(name: &[u8]) -> Option<Reverse> {
         let v4 = name.ends_with(b"\x07in-addr\x04arpa\0");
         if !v4 && !name.ends_with(b"\x03ip6\x04arpa\0") {
             return None;

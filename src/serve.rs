@@ -13,7 +13,8 @@ use std::time::{Duration, SystemTime};
 use crate::answer::{self, Answer, Question};
 use crate::cache::{Entry, Freshness, Front, Hashed, Key, Probe, SharedKey};
 use crate::coalesce::Join;
-use crate::config::Refuse;
+use crate::config::{Nat64, Refuse};
+use crate::dns64;
 use crate::local;
 use crate::respond::{self, Ask, Ttl};
 use crate::route::Match;
@@ -27,8 +28,12 @@ use crate::wire::header::{Rcode, flag};
 use crate::wire::query::Query;
 use crate::wire::{CLASS_IN, rtype};
 
+mod borders;
 mod chaos;
 mod foresee;
+mod hosts;
+mod journey;
+mod late;
 mod options;
 mod refuse;
 mod server;
@@ -36,10 +41,12 @@ mod settle;
 mod waiter;
 
 pub use foresee::Foreseen;
+pub use journey::{Arrived, GoneOn};
 pub use server::{Acls, RoutePolicy, Server};
 pub use settle::Settled;
 pub use waiter::{ReplyTo, StreamSink, Waiter};
 
+use settle::Look;
 use waiter::Waiting;
 
 /// Who asks, and how.
@@ -70,6 +77,8 @@ pub struct Miss {
     ended: usize,
     /// Index of the route that owns the name.
     pub route: u16,
+    /// Whether there is an answer past its expiry.
+    late: bool,
     waiter: Waiting,
 }
 
@@ -83,6 +92,8 @@ pub enum Joined {
         route: u16,
         /// Whether [`Desk::ready`] may find an answer.
         look: bool,
+        /// After how long [`Desk::late`] has one past its expiry.
+        late: Option<Duration>,
     },
     /// It waits with others.
     Waits,
@@ -104,6 +115,8 @@ pub struct Desk {
     /// Hits of the batch by route, for the histogram.
     hits: Vec<Cell<u64>>,
     front: RefCell<Front>,
+    /// Questions to be asked for the cache's sake, not for a client's, and their routes.
+    renewals: RefCell<Vec<(SharedKey, u16)>>,
     /// When a part of `front` is cleaned.
     next_clean: Tick,
     /// The cache's epoch that `front` belongs to.
@@ -127,7 +140,8 @@ impl Desk {
         let front = RefCell::new(Front::new(server.front));
         let epoch = server.cache.epoch();
         let next_clean = server.clock.now() + CLEAN_EVERY;
-        Desk { server, stats, log, changes, acls, routes, hits, front, next_clean, epoch }
+        let renewals = RefCell::default();
+        Desk { server, stats, log, changes, acls, routes, hits, front, renewals, next_clean, epoch }
     }
 
     /// Looks whether access lists or upstreams were replaced; true if the upstreams were. To be
@@ -208,6 +222,11 @@ impl Desk {
         if query.qclass != CLASS_IN {
             return self.ask_chaos(&query, &ask, client, now, out);
         }
+        if !self.server.rewrites.is_empty()
+            && let Some(step) = self.rewritten(&query, &ask, client, now, out)
+        {
+            return step;
+        }
         let cd = query.header.has(flag::CD);
         let name_hash = match foreseen.0 {
             Some((hash, _)) => hash,
@@ -218,19 +237,29 @@ impl Desk {
         if let Some((entry, age)) =
             front.get(Probe::new(query.name, query.qtype, flags, name_hash), now)
         {
-            return self.hit(&query, &ask, client, entry, age, out);
+            return self.hit(&query, &ask, client, (entry, age), now, out);
         }
         let key = Key::of(query.name, query.qtype, flags.0, flags.1);
         let hashed = Hashed::new(key.as_bytes(), name_hash);
         let ended = self.server.flights.ended(hashed);
-        if let Some(entry) = self.server.cache.get(hashed)
-            && let Freshness::Fresh(age) = entry.freshness(now)
-        {
-            front.put(hashed, &entry);
-            return self.hit(&query, &ask, client, &entry, age, out);
+        let mut late = false;
+        if let Some(entry) = self.server.cache.get(hashed) {
+            match entry.freshness(now) {
+                Freshness::Fresh(age) if entry.is_whole() => {
+                    front.put(hashed, &entry);
+                    return self.hit(&query, &ask, client, (&entry, age), now, out);
+                }
+                Freshness::Fresh(age) => {
+                    drop(front);
+                    let found = Settled::fresh(entry, age);
+                    return self.beginning(&query, &ask, client, found, now, out);
+                }
+                Freshness::Stale => late = true,
+                Freshness::Dead => {}
+            }
         }
         drop(front);
-        self.miss(&query, &ask, client, (hashed, ended), now, out)
+        self.miss(&query, &ask, client, (hashed, ended, late), now, out)
     }
 
     #[inline]
@@ -239,10 +268,13 @@ impl Desk {
         query: &Query<'_>,
         ask: &Ask<'_>,
         client: Client,
-        entry: &Entry,
-        age: u32,
+        (entry, age): (&Entry, u32),
+        now: Tick,
         out: &mut [u8],
     ) -> Step {
+        if entry.is_ending(now) {
+            self.renew_ending(entry, query);
+        }
         let nsid = self.server.node.as_bytes();
         let len = respond::answer(entry.view(), ask, Ttl::Elapsed(age), None, nsid, out);
         let route = entry.route();
@@ -297,7 +329,7 @@ impl Desk {
         query: &Query<'_>,
         ask: &Ask<'_>,
         client: Client,
-        (key, ended): (Hashed<'_>, usize),
+        (key, ended, mut late): (Hashed<'_>, usize, bool),
         now: Tick,
         out: &mut [u8],
     ) -> Step {
@@ -307,18 +339,28 @@ impl Desk {
         let route = owner.map_or(NO_ROUTE, |m| m.route);
         self.stats.request(route, client.proto, Family::of(&client.addr), query.qtype);
         let reply = Reply { query, ask, client, route, now };
-        if let Some(answer) = self.local_answer(question, owner.as_ref()) {
+        if let Some(mut answer) = self.local_answer(question, owner.as_ref()) {
+            self.mark_wanting(key.bytes, route, &mut answer);
+            if answer.onward || answer.wants_ipv4 {
+                let found = Settled::local(key.bytes, &answer, route, now);
+                return self.beginning_of(reply, found, out);
+            }
             return self.reply(reply, &answer, Source::Local, out);
         }
         let Some(owner) = owner else {
-            let ede = Ede::new(ede::NOT_AUTHORITATIVE, "no route owns this name");
-            let answer = Answer::failure(question, Rcode::REFUSED, ede);
-            return self.reply(reply, &answer, Source::Refused, out);
+            return self.reply(reply, &unowned(question), Source::Refused, out);
         };
-        let known = self
-            .no_such_name(key, owner.route, now)
-            .or_else(|| self.remembered_failure(key.bytes, owner.route, now));
+        let known = match self.no_such_name(key, owner.route, now) {
+            Look::Found(settled) => Some(settled),
+            look => {
+                late |= matches!(look, Look::Stale);
+                self.remembered_failure(key, owner.route, now)
+            }
+        };
         if let Some(settled) = known {
+            if !settled.entry.is_whole() {
+                return self.beginning_of(reply, settled, out);
+            }
             let nsid = self.server.node.as_bytes();
             let entry = &settled.entry;
             let len =
@@ -327,29 +369,22 @@ impl Desk {
         }
         self.stats.cache_miss(owner.route);
         if !query.header.has(flag::RD) {
-            let ede = Ede::new(ede::OTHER, "RD=0 and not in the cache: nothing is forwarded");
-            let answer = Answer::failure(question, Rcode::REFUSED, ede);
-            return self.reply(reply, &answer, Source::Refused, out);
+            return self.reply(reply, &not_forwarded(question), Source::Refused, out);
         }
-        let original = (query.name != name).then(|| query.name.into());
-        let waiter = Waiting {
-            id: ask.id,
-            flags: ask.flags,
-            room: ask.room,
-            edns: ask.edns,
-            name: original,
-            client,
-            since: now,
-        };
-        Step::Miss(Miss { key: SharedKey::new(key), ended, route: owner.route, waiter })
+        let waiter = Waiting::new(&reply, name, None);
+        Step::Miss(Miss { key: SharedKey::new(key), ended, route: owner.route, late, waiter })
     }
 
     /// What this server answers without an upstream, by rule.
     fn local_answer(&self, question: Question<'_>, owner: Option<&Match>) -> Option<Answer> {
-        if let Some(answer) = local::answer(question, owner, self.server.single_label) {
+        if let Some(answer) = self.server.local.answer(question, owner) {
             return Some(answer);
         }
         let owner = owner?;
+        let nat64 = self.server.policies.get(usize::from(owner.route))?.dns64.as_ref();
+        if let Some(answer) = nat64.and_then(|nat64| dns64_names(question, nat64)) {
+            return Some(answer);
+        }
         let private = self.server.policies.get(usize::from(owner.route))?.private;
         if question.qtype == rtype::DS && private && owner.is_apex(question.name) {
             return Some(local::ds_at_apex(question));
@@ -359,7 +394,7 @@ impl Desk {
 
     /// Has a miss wait for its answer.
     pub fn join(&mut self, miss: Miss, reply_to: ReplyTo) -> Joined {
-        let Miss { key, ended, route, waiter } = miss;
+        let Miss { key, ended, route, late, waiter } = miss;
         let waiter = Waiter { waiting: waiter, reply_to };
         match self.server.flights.join(&key, route, waiter, ended) {
             Join::Follower => Joined::Waits,
@@ -367,7 +402,10 @@ impl Desk {
                 self.stats.shed(ShedReason::Waiting);
                 Joined::Shed
             }
-            Join::Leader(look) => Joined::Start { key, route, look },
+            Join::Leader(look) => {
+                let late = late.then_some(self.server.stale_after);
+                Joined::Start { key, route, look, late }
+            }
         }
     }
 
@@ -419,6 +457,24 @@ impl Desk {
         record.size = line.size as u16;
         self.log.log(&self.stats, record);
     }
+}
+
+/// What a route with a NAT64 answers by itself.
+fn dns64_names(question: Question<'_>, nat64: &Nat64) -> Option<Answer> {
+    dns64::ipv4only(question, nat64).or_else(|| dns64::pointer(question, nat64))
+}
+
+/// The answer where nobody may be asked.
+fn unowned(question: Question<'_>) -> Answer {
+    let ede = Ede::new(ede::NOT_AUTHORITATIVE, "no route owns this name");
+    Answer::failure(question, Rcode::REFUSED, ede)
+}
+
+/// The answer to a question with RD=0 that an upstream would have to be asked (RFC 1035, 4.1.1): what it
+/// answered would be kept, and found by the next who asks so.
+fn not_forwarded(question: Question<'_>) -> Answer {
+    let ede = Ede::new(ede::OTHER, "RD=0 and not in the cache: nothing is forwarded");
+    Answer::failure(question, Rcode::REFUSED, ede)
 }
 
 /// What a reply is to and whom it goes to.

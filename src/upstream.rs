@@ -12,7 +12,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::accept::Caps;
+use crate::accept::{Caps, Rebinding};
 use crate::config::{Policy, Route, Transport};
 use crate::telemetry::upstream::UpstreamStats;
 
@@ -108,6 +108,10 @@ pub struct RouteState {
     pub caps: Caps,
     /// Sockets per upstream and shard.
     pub ports: usize,
+    /// Whether private addresses are removed from its answers.
+    pub rebinding: Option<Rebinding>,
+    /// Whether names are sent over UDP in random case.
+    pub randomize_case: bool,
     /// Shared turn of [`Policy::RoundRobin`].
     turn: AtomicUsize,
 }
@@ -128,6 +132,10 @@ impl RouteState {
                 max_negative_ttl: seconds(route.max_negative_ttl),
             },
             ports: route.ports,
+            rebinding: route
+                .rebind_protection
+                .then(|| Rebinding { allow: route.rebind_allow.as_slice().into() }),
+            randomize_case: route.randomize_case,
             turn: AtomicUsize::new(0),
         }
     }

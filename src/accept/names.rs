@@ -1,9 +1,9 @@
 //! Names in an upstream's message, looked at where they lie: whose they are, whether they are sound,
-//! and which bytes they are made of. Nothing here is copied.
+//! and which bytes they are made of. Nothing here is copied but by [`encloses`].
 
 use crate::wire::header;
-use crate::wire::read_u16;
 use crate::wire::records::{NameBuf, Record, names_in, skip_name};
+use crate::wire::{CLASS_IN, read_u16, rtype};
 
 /// Whether the name at `at` is nothing but a pointer to the question.
 #[inline]
@@ -11,29 +11,64 @@ pub(super) fn is_question_pointer(message: &[u8], at: usize) -> bool {
     message.get(at..at + 2) == Some(&[0xc0, header::LEN as u8])
 }
 
-/// Whether the name at `at` is this one, folded.
-pub(super) fn owner_is(message: &[u8], at: usize, name: &[u8]) -> bool {
-    // Nearly every owner is a pointer to the question.
-    if name.len() == 1 && message.get(at) == Some(&0) {
-        return true;
+/// Whether the name at `at` is nothing but a pointer to one of the labels of the question's name: that
+/// name itself, or a zone above it.
+#[inline]
+pub(super) fn is_in_question(message: &[u8], at: usize, name: &[u8]) -> bool {
+    let Some(&[0xc0, to]) = message.get(at..at + 2) else { return false };
+    let (to, mut here) = (usize::from(to), header::LEN);
+    // A digit inside a label would be a length.
+    while here < to {
+        let Some(&len @ 1..) = name.get(here - header::LEN) else { return false };
+        here += 1 + usize::from(len);
     }
-    NameBuf::expand(message, at).is_some_and(|owner| owner.as_wire() == name)
+    here == to
 }
 
-/// Whether the owner is a proper ancestor of `name`.
-pub(super) fn owner_is_above(message: &[u8], at: usize, name: &[u8]) -> bool {
-    let Some(owner) = NameBuf::expand(message, at) else { return false };
+/// Whether the name at `at` is this one, folded.
+pub(super) fn is_name(message: &[u8], at: usize, name: &[u8]) -> bool {
+    let (mut here, mut limit, mut rest) = (at, at, name);
+    loop {
+        match message.get(here) {
+            Some(0) => return rest == [0],
+            Some(&len @ 1..=63) => {
+                let size = 1 + usize::from(len);
+                match (message.get(here..here + size), rest.split_at_checked(size)) {
+                    (Some(label), Some((own, behind))) if label.eq_ignore_ascii_case(own) => {
+                        (here, rest) = (here + size, behind);
+                    }
+                    _ => return false,
+                }
+            }
+            Some(0xc0..) => {
+                let target = usize::from(read_u16(message, here).unwrap_or(u16::MAX) & 0x3fff);
+                if target >= limit {
+                    return false;
+                }
+                (here, limit) = (target, target);
+            }
+            _ => return false,
+        }
+    }
+}
+
+/// Whether `suffix` is `name` or a name above it; both folded.
+pub(super) fn ends_with(name: &[u8], suffix: &[u8]) -> bool {
     let mut rest = name;
-    while let Some((&len, _)) = rest.split_first() {
-        let Some(parent) = rest.get(1 + usize::from(len)..).filter(|_| len > 0) else {
+    while rest.len() > suffix.len() {
+        let Some(parent) = rest.first().and_then(|&len| rest.get(1 + usize::from(len)..)) else {
             return false;
         };
-        if parent == owner.as_wire() {
-            return true;
-        }
         rest = parent;
     }
-    false
+    rest == suffix
+}
+
+/// Whether the name at `at` is this one, folded, or one above it.
+pub(super) fn encloses(message: &[u8], at: usize, name: &[u8]) -> bool {
+    // The root.
+    message.get(at) == Some(&0)
+        || NameBuf::expand(message, at).is_some_and(|owner| ends_with(name, owner.as_wire()))
 }
 
 /// Whether `holds` for every run of bytes that the name at `at`, which expands, is read from behind
@@ -63,14 +98,81 @@ pub(super) fn parts_all(message: &[u8], at: usize, holds: impl Fn(usize, usize) 
     }
 }
 
-/// Names inside RDATA must parse and end where the fixed layout of the type lets them, which is the
-/// same in all classes (RFC 1035, 3.3).
-pub(super) fn names_are_sound(message: &[u8], record: &Record) -> Option<()> {
+/// RDATA of a known layout must have just that, or those who read it from us will refuse the whole
+/// message: an address its length, names that parse and nothing behind them but the numbers of an SOA.
+/// The layout of the types with names is the same in all classes (RFC 1035, 3.3).
+pub(super) fn rdata_is_sound(message: &[u8], record: &Record) -> Option<()> {
+    let len = record.rdata.len();
+    match record.rtype {
+        rtype::A if record.class == CLASS_IN => return (len == 4).then_some(()),
+        rtype::AAAA if record.class == CLASS_IN => return (len == 16).then_some(()),
+        _ => {}
+    }
     let Some((front, count)) = names_in(record.rtype) else { return Some(()) };
     let mut at = record.rdata.start + front;
     for _ in 0..count {
         NameBuf::expand(message, at)?;
         at = skip_name(message, at)?;
     }
-    (at <= record.rdata.end).then_some(())
+    let numbers = if record.rtype == rtype::SOA { 20 } else { 0 };
+    (at + numbers == record.rdata.end).then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: &[u8] = b"\x01a\x0212\x07example\0";
+
+    fn message(tail: &[u8]) -> Vec<u8> {
+        [&[0; header::LEN][..], b"\x01A\x0212\x07Example\0", tail].concat()
+    }
+
+    #[test]
+    fn names_are_compared_where_they_lie() {
+        let at = header::LEN + NAME.len();
+        for (tail, is) in [
+            (&b"\xc0\x0c"[..], true),
+            (b"\x01A\xc0\x0e", true),
+            (b"\x01a\x0212\x07EXAMPLE\0", true),
+            (b"\xc0\x0e", false),
+            (b"\x01b\xc0\x0e", false),
+            (b"\x01a\x0212\x07example\x01x\0", false),
+            (b"\0", false),
+            // To itself, ahead, and cut short.
+            (b"\xc0\x1b", false),
+            (b"\xc0\x1d\0", false),
+            (b"\xc0", false),
+            (b"\x05a", false),
+        ] {
+            assert_eq!(is_name(&message(tail), at, NAME), is, "{tail:02x?}");
+        }
+    }
+
+    #[test]
+    fn pointers_into_the_question_lead_to_its_labels() {
+        let at = header::LEN + NAME.len();
+        for (to, is) in
+            [(12, true), (13, false), (14, true), (15, false), (16, false), (17, true), (25, true)]
+        {
+            assert_eq!(is_in_question(&message(&[0xc0, to]), at, NAME), is, "{to}");
+        }
+        for to in [11, 26, 27, 0xff] {
+            assert!(!is_in_question(&message(&[0xc0, to]), at, NAME), "{to}");
+        }
+    }
+
+    #[test]
+    fn zones_above_end_at_labels() {
+        for (suffix, ends) in [
+            (NAME, true),
+            (b"\x07example\0", true),
+            (b"\0", true),
+            (b"\x06xample\0", false),
+            (b"\x01b\x0212\x07example\0", false),
+            (b"\x01x\x01a\x0212\x07example\0", false),
+        ] {
+            assert_eq!(ends_with(NAME, suffix), ends, "{suffix:?}");
+        }
+    }
 }

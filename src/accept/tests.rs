@@ -1,12 +1,40 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::respond::{Ask, Ttl};
+use crate::wire::records::{NameBuf, Records};
 
 const NAME: &[u8] = b"\x01a\x07example\0";
 const CAPS: Caps = Caps { max_ttl: 1000, max_negative_ttl: 5 };
 
+/// Three horizons: the public route 0, whose are all names but those under `in` and `no`, the private
+/// route 1, whose are those under `in`, and nobody's.
+pub(super) struct Three;
+
+impl Horizons for Three {
+    fn owns(&self, route: u16, name: &[u8]) -> bool {
+        self.crossing(route, name) == Crossing::Inside
+    }
+
+    fn crossing(&self, route: u16, target: &[u8]) -> Crossing {
+        match (route, target.ends_with(b"\x02in\0"), target.ends_with(b"\x02no\0")) {
+            (0, false, false) | (1, true, _) => Crossing::Inside,
+            (1, false, false) => Crossing::Follow,
+            _ => Crossing::Bar(Ede::new(17, "no")),
+        }
+    }
+}
+
 fn asked(qtype: u16) -> Asked<'static> {
-    Asked { question: Question { name: NAME, qtype, qclass: 1 }, edns: true }
+    let question = Question { name: NAME, qtype, qclass: 1 };
+    Asked { question, edns: true, spelling: Spelling::FOLDED, exact: true }
+}
+
+fn rules(route: u16) -> Rules<'static> {
+    Rules { route, name: "test", caps: CAPS, horizons: &Three, rebinding: None }
+}
+
+fn judge(asked: Asked<'_>, message: &[u8]) -> Verdict {
+    super::judge(asked, message, &rules(0))
 }
 
 /// A response with this rcode and these records (each: section, bytes).
@@ -27,7 +55,7 @@ const SOA: &[u8] =
     b"\0\0\x06\0\x01\0\0\0\x0a\0\x16\0\0\0\0\0\x01\0\0\0\x02\0\0\0\x03\0\0\0\x04\0\0\0\x07";
 
 fn accepted(qtype: u16, message: &[u8]) -> Accepted {
-    match judge(asked(qtype), message, CAPS) {
+    match judge(asked(qtype), message) {
         Verdict::Accepted(accepted) => accepted,
         other => panic!("{other:?}"),
     }
@@ -41,10 +69,16 @@ fn the_question_must_come_back_bit_for_bit() {
     for at in 12..end {
         let mut other = good.clone();
         // The bit that makes capitals, and another.
-        for bit in [0x20, 0x01] {
-            other[at] ^= bit;
-            assert_eq!(judge(asked(1), &other, CAPS), Verdict::NotOurs, "byte {at}");
-        }
+        other[at] ^= 0x20;
+        let letter = good[at].is_ascii_alphabetic();
+        let respelled = if letter { Verdict::Respelled } else { Verdict::NotOurs };
+        assert_eq!(judge(asked(1), &other), respelled, "byte {at}");
+        let over_tcp = Asked { exact: false, ..asked(1) };
+        let judged = judge(over_tcp, &other);
+        assert_eq!(judged, if letter { judge(asked(1), &good) } else { Verdict::NotOurs });
+        assert_eq!(is_respelled(over_tcp, &other), letter);
+        other[at] ^= 0x01;
+        assert_eq!(judge(asked(1), &other), Verdict::NotOurs, "byte {at}");
     }
 }
 
@@ -115,17 +149,17 @@ fn chains() {
     assert_eq!(full.answer.kind, Kind::Positive);
     let half = accepted(1, &response(0, 1, &[(0, cname)]));
     assert_eq!((half.answer.kind, half.lifetime), (Kind::Negative, None));
-    assert!(matches!(judge(asked(1), &response(0, 1, &[(0, stray)]), CAPS), Verdict::Failed(_)));
+    assert!(matches!(judge(asked(1), &response(0, 1, &[(0, stray)])), Verdict::Failed(_)));
     let loops = b"\xc0\x0c\0\x05\0\x01\0\0\0\x05\0\x02\xc0\x0c";
-    assert!(matches!(judge(asked(1), &response(0, 1, &[(0, loops)]), CAPS), Verdict::Failed(_)));
+    assert!(matches!(judge(asked(1), &response(0, 1, &[(0, loops)])), Verdict::Failed(_)));
 }
 
 #[test]
 fn what_is_no_answer() {
     let good = response(0, 1, &[(0, A)]);
-    let judged = |message: &[u8]| judge(asked(1), message, CAPS);
+    let judged = |message: &[u8]| judge(asked(1), message);
     assert_eq!(judged(&good[..11]), Verdict::NotOurs);
-    assert_eq!(judge(asked(28), &good, CAPS), Verdict::NotOurs);
+    assert_eq!(judge(asked(28), &good), Verdict::NotOurs);
     let mut other = good.clone();
     other[13] = b'b';
     assert_eq!(judged(&other), Verdict::NotOurs);
@@ -149,16 +183,16 @@ fn what_is_no_answer() {
 #[test]
 fn a_truncated_answer_is_kept_in_case_tcp_fails() {
     let message = response(flag::TC, 1, &[(0, A)]);
-    let Verdict::Truncated(Some(kept)) = judge(asked(1), &message, CAPS) else { panic!() };
+    let Verdict::Truncated(Some(kept)) = judge(asked(1), &message) else { panic!() };
     assert!(kept.answer.header().has(flag::TC));
     assert_eq!(kept.lifetime, None);
-    assert_eq!(judge(asked(1), &message[..30], CAPS), Verdict::Truncated(None));
+    assert_eq!(judge(asked(1), &message[..30]), Verdict::Truncated(None));
 }
 
 #[test]
 fn the_upstreams_reason_is_read() {
     let opt = b"\0\0\x29\x10\0\0\0\0\0\0\x0a\0\x0f\0\x06\0\x09why?";
-    let got = judge(asked(1), &response(2, 1, &[(2, opt)]), CAPS);
+    let got = judge(asked(1), &response(2, 1, &[(2, opt)]));
     let ede = Some(Ede::new(9, "why?"));
     assert_eq!(got, Verdict::Failed(Failed { rcode: Rcode::SERVFAIL, ede }));
 }
@@ -169,7 +203,7 @@ fn records_of_another_class_are_copied_as_carefully() {
     for bad in [&b"\0\0\x0f\0\x03\0\0\0\x01\0\0"[..], b"\0\0\x0f\0\x03\0\0\0\x01\0\x04\0\x01\x05a"]
     {
         let message = response(0, 1, &[(0, A), (2, OPT), (2, bad)]);
-        assert_eq!(judge(asked(1), &message, CAPS), Verdict::Malformed);
+        assert_eq!(judge(asked(1), &message), Verdict::Malformed);
     }
     let good = b"\0\0\x0f\0\x03\0\0\0\x01\0\x04\0\x01\xc0\x0c";
     let answer = accepted(1, &response(0, 1, &[(0, A), (2, OPT), (2, good)])).answer;
@@ -182,20 +216,20 @@ fn names_made_of_what_changes_are_malformed() {
     let id = b"\xc0\x00\0\x01\0\x01\0\0\x01\x2c\0\x04\x0a\0\0\x01";
     let mut message = response(0, 1, &[(0, A), (2, id)]);
     message[0] = 0;
-    assert_eq!(judge(asked(1), &message, CAPS), Verdict::Malformed);
+    assert_eq!(judge(asked(1), &message), Verdict::Malformed);
     let ttl = b"\xc0\x21\0\x01\0\x01\0\0\x01\x2c\0\x04\x0a\0\0\x01";
     let message = response(0, 1, &[(0, A), (2, ttl)]);
     assert_eq!(message[0x21..0x25], [0, 0, 1, 0x2c]);
-    assert_eq!(judge(asked(1), &message, CAPS), Verdict::Malformed);
+    assert_eq!(judge(asked(1), &message), Verdict::Malformed);
     // So is a name in RDATA; one that leads to a name in RDATA is as good as any.
     let target = b"\xc0\x0c\0\x02\0\x01\0\0\0\x05\0\x02\xc0\x21";
     let message = response(0, 1, &[(0, A), (2, target)]);
-    assert_eq!(judge(asked(1), &message, CAPS), Verdict::Malformed);
+    assert_eq!(judge(asked(1), &message), Verdict::Malformed);
     let ns = b"\xc0\x0c\0\x02\0\x01\0\0\0\x05\0\x05\x02ns\xc0\x0c";
     let glue = b"\xc0\x37\0\x01\0\x01\0\0\0\x05\0\x04\x0a\0\0\x01";
     let message = response(0, 1, &[(0, A), (1, ns), (2, glue)]);
     assert_eq!(message[0x37..0x3a], *b"\x02ns");
-    assert!(matches!(judge(asked(1), &message, CAPS), Verdict::Accepted(_)));
+    assert!(matches!(judge(asked(1), &message), Verdict::Accepted(_)));
 }
 
 #[test]
@@ -204,7 +238,7 @@ fn a_tsig_stands_last() {
     let last = response(0, 1, &[(0, A), (2, tsig)]);
     assert_eq!(accepted(1, &last).answer.header().counts, [1, 1, 0, 0]);
     for records in [&[(0usize, &tsig[..]), (0, A)][..], &[(0, A), (2, tsig), (2, A)]] {
-        assert_eq!(judge(asked(1), &response(0, 1, records), CAPS), Verdict::Malformed);
+        assert_eq!(judge(asked(1), &response(0, 1, records)), Verdict::Malformed);
     }
 }
 
@@ -213,14 +247,14 @@ fn only_answers_are_kept_in_case_tcp_fails() {
     // BADVERS: its lower four bits would be NOERROR.
     let badvers = b"\0\0\x29\x10\0\x01\0\0\0\0\0";
     let message = response(flag::TC, 1, &[(0, A), (2, badvers)]);
-    assert_eq!(judge(asked(1), &message, CAPS), Verdict::Truncated(None));
-    assert_eq!(judge(asked(1), &response(flag::TC | 2, 1, &[]), CAPS), Verdict::Truncated(None));
+    assert_eq!(judge(asked(1), &message), Verdict::Truncated(None));
+    assert_eq!(judge(asked(1), &response(flag::TC | 2, 1, &[])), Verdict::Truncated(None));
 }
 
 #[test]
 fn a_referral_is_no_answer() {
     let ns = b"\xc0\x0c\0\x02\0\x01\0\0\0\x05\0\x05\x02ns\xc0\x0c";
-    let referral = judge(asked(1), &response(0, 1, &[(1, ns)]), CAPS);
+    let referral = judge(asked(1), &response(0, 1, &[(1, ns)]));
     assert_eq!(referral, Verdict::Failed(Failed { rcode: Rcode::NOERROR, ede: None }));
     for good in [response(flag::AA, 1, &[(1, ns)]), response(0, 1, &[(1, ns), (1, SOA)])] {
         assert_eq!(accepted(1, &good).answer.kind, Kind::Negative);

@@ -44,12 +44,28 @@ struct Head {
     flags: u8,
     kind: Kind,
     failures: u8,
-    /// Whether more must be asked to answer its question.
+    /// As of the answer.
     onward: bool,
+    wants_ipv4: bool,
+    /// Whether a newer answer is being asked for.
+    renewing: AtomicBool,
     /// Times it was used and not yet paid for by a turn in line, up to [`MOST_USES`].
     uses: AtomicU8,
     /// Set when it leaves the table, for whoever still holds it.
     gone: AtomicBool,
+}
+
+/// What an answer lacks.
+#[derive(Clone, Copy)]
+struct Rest {
+    onward: bool,
+    wants_ipv4: bool,
+}
+
+impl Rest {
+    fn of(answer: &Answer) -> Rest {
+        Rest { onward: answer.onward, wants_ipv4: answer.wants_ipv4 }
+    }
 }
 
 /// More uses than this are not counted: so many turns in line has an entry that nobody asks
@@ -73,7 +89,7 @@ impl Entry {
         stored: Tick,
         life: (Duration, Duration),
     ) -> Entry {
-        Entry::of(key, answer.view(), (answer.kind, answer.onward), route, stored, life, 0)
+        Entry::of(key, answer.view(), (answer.kind, Rest::of(answer)), route, stored, life, 0)
     }
 
     /// The same for a failure, the `failures`-th in a row for its question.
@@ -85,13 +101,21 @@ impl Entry {
         life: (Duration, Duration),
         failures: u8,
     ) -> Entry {
-        Entry::of(key, answer.view(), (answer.kind, false), route, stored, life, failures)
+        Entry::of(
+            key,
+            answer.view(),
+            (answer.kind, Rest::of(answer)),
+            route,
+            stored,
+            life,
+            failures,
+        )
     }
 
     fn of(
         key: &[u8],
         answer: View<'_>,
-        (kind, onward): (Kind, bool),
+        (kind, rest): (Kind, Rest),
         route: u16,
         stored: Tick,
         (fresh, stale): (Duration, Duration),
@@ -112,7 +136,9 @@ impl Entry {
             flags: Key::marks(key),
             kind,
             failures,
-            onward,
+            onward: rest.onward,
+            wants_ipv4: rest.wants_ipv4,
+            renewing: AtomicBool::new(false),
             uses: AtomicU8::new(0),
             gone: AtomicBool::new(false),
         };
@@ -193,9 +219,19 @@ impl Entry {
     }
 
     /// Whether it is only the beginning of an answer, see [`Answer::onward`].
-    #[inline]
     pub fn is_onward(&self) -> bool {
         self.head().onward
+    }
+
+    /// Whether addresses are to be made of others in its place, see [`Answer::wants_ipv4`].
+    pub fn wants_ipv4(&self) -> bool {
+        self.head().wants_ipv4
+    }
+
+    /// Whether it is all of the answer to its question.
+    #[inline]
+    pub fn is_whole(&self) -> bool {
+        !self.head().onward && !self.head().wants_ipv4
     }
 
     /// When it came.
@@ -261,7 +297,7 @@ impl Entry {
         let (wire, ttls) = whole.split_at(view.wire.len());
         let view = View { whole: &whole, wire, ttls, ..view };
         let life = (Duration::from_secs(head.fresh.into()), Duration::from_secs(head.stale.into()));
-        let kind = (head.kind, head.onward);
+        let kind = (head.kind, Rest { onward: head.onward, wants_ipv4: head.wants_ipv4 });
         Entry::of(key, view, kind, head.route, head.stored, life, head.failures)
     }
 
@@ -309,6 +345,21 @@ impl Entry {
     /// It has left the table.
     pub(super) fn leave(&self) {
         self.head().gone.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a tenth of its time or less is left.
+    #[inline]
+    pub fn is_ending(&self, now: Tick) -> bool {
+        let head = self.head();
+        now.0 >= head.stored.0 + u64::from(head.fresh) * 900_000
+    }
+
+    /// Whether it is worth asking for anew before it expires: it was used again and again. True for
+    /// one caller, once.
+    pub fn claim_renewal(&self) -> bool {
+        const OFTEN: u8 = 2;
+        let often = self.head().uses.load(Ordering::Relaxed) >= OFTEN;
+        often && !self.head().renewing.swap(true, Ordering::Relaxed)
     }
 
     /// Its uses that count.

@@ -5,7 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Admin, Admit, Cache, Config, Listen, Over, Prefix, Refuse, Source, Tcp};
+use super::{
+    Admin, Admit, Cache, Config, Listen, Local, Over, Prefix, PrivateReverse, Refuse, SingleLabel,
+    Source, Tcp,
+};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -38,7 +41,13 @@ impl Default for Tcp {
 
 impl Default for Cache {
     fn default() -> Cache {
-        Cache { memory: 64 << 20, stale: DAY, front: 16_384 }
+        Cache {
+            memory: 64 << 20,
+            stale: DAY,
+            stale_after: Duration::from_millis(1800),
+            prefetch: true,
+            front: 16_384,
+        }
     }
 }
 
@@ -55,6 +64,19 @@ impl Default for Admit {
             over: Over::default(),
             rate_table: 65_536,
             cookie_secret: None,
+        }
+    }
+}
+
+impl Default for Local {
+    fn default() -> Local {
+        Local {
+            single_label: SingleLabel::default(),
+            private_reverse: PrivateReverse::default(),
+            hosts: None,
+            hosts_ttl: Duration::from_secs(60),
+            records: Vec::new(),
+            rewrites: Vec::new(),
         }
     }
 }

@@ -10,6 +10,7 @@ mod diagnostic;
 mod item;
 mod keys;
 mod listen;
+mod local;
 mod node;
 mod reader;
 mod route;
@@ -88,7 +89,7 @@ fn walk(tree: &DeTable<'_>, report: &mut Report<'_>) -> Config {
     let cache = tables::cache(&root, report);
     let routes = route::read(&root, cache.stale, report);
     let admit = tables::admit(&root, report);
-    let local = tables::local(&root, report);
+    let local = local::read(&root, report);
     let (admin, admin_at) = tables::admin(&root, report);
     let log = tables::log(&root, report);
     checks::run(&listen, &routes, &admin, admin_at, report);

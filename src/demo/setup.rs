@@ -63,7 +63,7 @@ pub fn config(
             refuse: Refuse::default(),
             ..Admit::default()
         },
-        local: Local { single_label: Default::default() },
+        local: Local::default(),
         admin: Admin { address: admin, control },
         log: Log {
             level: Default::default(),
@@ -110,6 +110,11 @@ fn private(route: &str, suffix: &str, server: SocketAddr, transport: Transport) 
         max_negative_ttl: SECOND * 5,
         stale: SECOND * 60,
         ports: 16,
+        follow_private: false,
+        rebind_protection: false,
+        rebind_allow: Vec::new(),
+        randomize_case: false,
+        dns64: None,
     }
 }
 

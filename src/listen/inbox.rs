@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::cache::SharedKey;
 use crate::sys::{Sleeper, Waker};
@@ -19,6 +20,15 @@ pub enum Job {
         route: u16,
         /// Whether the cache should be looked at first.
         look: bool,
+        /// After how long an answer past its expiry is given instead.
+        late: Option<Duration>,
+    },
+    /// Ask a question for the cache's sake.
+    Renew {
+        /// Its key.
+        key: SharedKey,
+        /// Its route.
+        route: u16,
     },
 }
 
@@ -173,7 +183,7 @@ mod tests {
     fn jobs_are_bounded_and_come_out_in_order() {
         let inbox = Inbox::new(2).unwrap();
         let key = SharedKey::new(Hashed::raw(&[1], 1));
-        let job = |route| Job::Start { key: key.clone(), route, look: false };
+        let job = |route| Job::Renew { key: key.clone(), route };
         inbox.push(job(0)).unwrap();
         inbox.push(job(1)).unwrap();
         assert_eq!(inbox.push(job(2)), Err(job(2)));

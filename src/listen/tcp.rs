@@ -300,17 +300,23 @@ impl Shared {
                 let (answers, unsent) = (from.answers.clone(), from.unsent.clone());
                 let sink = Sink { answers, unsent, permit };
                 let joined = desk.join(miss, ReplyTo::Stream(Box::new(sink)));
-                if let Joined::Start { key, route, look } = joined {
-                    self.hand_over(desk, Job::Start { key, route, look });
+                if let Joined::Start { key, route, look, late } = joined {
+                    self.hand_over(desk, Job::Start { key, route, look, late });
                 }
+            }
+        }
+        if desk.has_renewals() {
+            for (key, route) in desk.take_renewals() {
+                self.hand_over(desk, Job::Renew { key, route });
             }
         }
     }
 
     /// Has a shard run the exchange.
     fn hand_over(&self, desk: &mut Desk, job: Job) {
-        let Job::Start { key, .. } = &job;
+        let (Job::Start { key, .. } | Job::Renew { key, .. }) = &job;
         let inbox = &self.inboxes[key.hashed().hash as usize % self.inboxes.len()];
+        // What is to be renewed is asked for when somebody asks for it again.
         if let Err(Job::Start { key, .. }) = inbox.push(job) {
             desk.shed(&key, ShedReason::InFlight);
         }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::inbox::{Inbox, Job};
 use crate::cache::SharedKey;
-use crate::serve::{Client, Desk, Foreseen, Joined, ReplyTo, Settled, Step};
+use crate::serve::{Client, Desk, Foreseen, GoneOn, Joined, ReplyTo, Settled, Step, Waiter};
 use crate::sys::{Epoll, Event, Events, Interest, RecvBatch, SendBatch};
 use crate::telemetry::labels::{DropReason, Proto, ShedReason};
 use crate::time::{Clock, Tick};
@@ -52,6 +52,7 @@ pub struct Shard {
     clock: Clock,
     done: Vec<Done>,
     jobs: Vec<Job>,
+    late: Vec<(SharedKey, u16)>,
     /// For answers to stream clients.
     message: Vec<u8>,
 }
@@ -75,7 +76,8 @@ impl Shard {
         epoll.add(inbox.waker(), TOKEN_INBOX, Interest::Read)?;
         let clock = desk.server.clock.clone();
         let routes = desk.server.policies.len();
-        let engine = Engine::new(Rc::clone(&epoll), slots, routes, clock.now());
+        let horizons = Arc::clone(&desk.server);
+        let engine = Engine::new(Rc::clone(&epoll), slots, routes, horizons, clock.now());
         let sends = sockets.iter().map(|_| SendBatch::new(BATCH, OUR_PAYLOAD.into())).collect();
         Ok(Shard {
             desk,
@@ -89,6 +91,7 @@ impl Shard {
             clock,
             done: Vec::new(),
             jobs: Vec::new(),
+            late: Vec::new(),
             message: Vec::new(),
         })
     }
@@ -156,6 +159,7 @@ impl Shard {
             }
             let now = self.clock.now();
             self.engine.on_time(self.desk.routes(), now);
+            self.answer_late(now);
             self.desk.tidy(now);
             self.finish_turn(now);
             self.inbox.want_turns(self.engine.wait(now).is_some() || self.desk.wants_tidying());
@@ -246,7 +250,7 @@ impl Shard {
         for (i, place) in foreseen.into_iter().enumerate().take(count) {
             self.serve_datagram(listener, i, place, now);
         }
-        self.engine.flush(now);
+        self.renew(now);
         self.answer_done(now);
         self.flush_all();
         let done = self.clock.now();
@@ -272,15 +276,20 @@ impl Shard {
             Step::Silent => {}
             Step::Miss(miss) => {
                 let reply_to = ReplyTo::Datagram { listener: listener as u8 };
-                if let Joined::Start { key, route, look } = self.desk.join(miss, reply_to) {
-                    self.start(key, route, look, now);
-                }
+                let joined = self.desk.join(miss, reply_to);
+                self.start_if_first(joined, now);
             }
         }
     }
 
+    fn start_if_first(&mut self, joined: Joined, now: Tick) {
+        if let Joined::Start { key, route, look, late } = joined {
+            self.start(key, route, look, late, now);
+        }
+    }
+
     /// Starts an exchange, unless it is worth a look into the cache and the answer is there.
-    fn start(&mut self, key: SharedKey, route: u16, look: bool, now: Tick) {
+    fn start(&mut self, key: SharedKey, route: u16, look: bool, late: Option<Duration>, now: Tick) {
         if let Some(settled) = look.then(|| self.desk.ready(&key, route, now)).flatten() {
             return self.deliver(settled, now);
         }
@@ -288,35 +297,74 @@ impl Shard {
             return self.desk.shed(&key, ShedReason::InFlight);
         };
         let copy = key.clone();
-        if let Err(Refusal::Full | Refusal::RouteFull) = self.engine.start(key, target, now) {
+        let started = self.engine.start(key, target, late, now);
+        if let Err(Refusal::Full | Refusal::RouteFull) = started {
             self.desk.shed(&copy, ShedReason::InFlight);
         }
+    }
+
+    /// Asks what is to be asked for the cache's sake, as long as there is room for much more.
+    fn renew(&mut self, now: Tick) {
+        if self.desk.has_renewals() {
+            for (key, route) in self.desk.take_renewals() {
+                self.start_renewal(key, route, now);
+            }
+        }
+    }
+
+    fn start_renewal(&mut self, key: SharedKey, route: u16, now: Tick) {
+        if self.engine.has_room_to_spare() && self.desk.begin(&key, route) {
+            self.start(key, route, false, None, now);
+        }
+    }
+
+    /// Those who wait for an exchange that takes long get what is past its expiry.
+    fn answer_late(&mut self, now: Tick) {
+        let mut late = std::mem::take(&mut self.late);
+        self.engine.take_late(&mut late);
+        for (key, route) in late.drain(..) {
+            if let Some(settled) = self.desk.late(&key, route, now) {
+                self.deliver(settled, now);
+            }
+        }
+        self.late = late;
     }
 
     fn take_jobs(&mut self) {
         let mut jobs = std::mem::take(&mut self.jobs);
         self.inbox.take(&mut jobs);
         let now = self.clock.now();
-        for Job::Start { key, route, look } in jobs.drain(..) {
-            self.start(key, route, look, now);
+        for job in jobs.drain(..) {
+            match job {
+                Job::Start { key, route, look, late } => self.start(key, route, look, late, now),
+                Job::Renew { key, route } => self.start_renewal(key, route, now),
+            }
         }
         self.jobs = jobs;
     }
 
     /// Writes out what this turn has queued.
     fn finish_turn(&mut self, now: Tick) {
-        self.engine.flush(now);
+        self.renew(now);
         self.answer_done(now);
         self.flush_all();
         self.inbox.set_in_flight(self.engine.in_flight());
     }
 
+    /// Writes out what was queued for upstreams, and answers those whose exchanges have ended. What is
+    /// answered may lead on to other questions, a few at the most, which are asked at once.
     fn answer_done(&mut self, now: Tick) {
         let mut done = std::mem::take(&mut self.done);
-        self.engine.take_done(&mut done);
-        for exchange in done.drain(..) {
-            let settled = self.desk.settle(exchange, now);
-            self.deliver(settled, now);
+        loop {
+            self.engine.flush(now);
+            self.engine.take_done(&mut done);
+            if done.is_empty() {
+                break;
+            }
+            for exchange in done.drain(..) {
+                let settled = self.desk.settle(exchange, now);
+                self.deliver(settled, now);
+            }
         }
         self.done = done;
     }
@@ -324,24 +372,46 @@ impl Shard {
     /// Sends an answer to all who wait for it.
     fn deliver(&mut self, mut settled: Settled, now: Tick) {
         for waiter in std::mem::take(&mut settled.waiters) {
-            match &waiter.reply_to {
-                ReplyTo::Datagram { listener } => {
-                    let listener = usize::from(*listener);
-                    let Some(sends) = self.sends.get_mut(listener) else { continue };
-                    if sends.is_full() {
-                        flush(&self.desk, sends, &self.sockets[listener]);
-                    }
-                    let len = self.desk.render(&settled, &waiter, now, sends.next_buffer());
-                    sends.queue(len, waiter.client().addr);
+            if settled.is_whole_for(&waiter) {
+                self.send(waiter, |desk, waiter, out| desk.render(&settled, waiter, now, out));
+                continue;
+            }
+            match self.desk.go_on(&settled, waiter, now) {
+                GoneOn::Arrived(arrived, waiter) => {
+                    let render = |desk: &mut Desk, waiter: &Waiter, out: &mut [u8]| {
+                        desk.render_arrived(&arrived, waiter, now, out)
+                    };
+                    self.send(waiter, render);
                 }
-                ReplyTo::Stream(_) => {
-                    self.message.resize(MAX_MESSAGE, 0);
-                    let len = self.desk.render(&settled, &waiter, now, &mut self.message);
-                    if let ReplyTo::Stream(sink) = waiter.into_reply()
-                        && !sink.send(&self.message[..len])
-                    {
-                        self.desk.stats.shed(ShedReason::TcpUnsent);
-                    }
+                GoneOn::Joined(joined) => self.start_if_first(joined, now),
+            }
+        }
+    }
+
+    /// Sends one who waited what `render` writes.
+    #[inline]
+    fn send(
+        &mut self,
+        waiter: Waiter,
+        render: impl FnOnce(&mut Desk, &Waiter, &mut [u8]) -> usize,
+    ) {
+        match &waiter.reply_to {
+            ReplyTo::Datagram { listener } => {
+                let listener = usize::from(*listener);
+                let Some(sends) = self.sends.get_mut(listener) else { return };
+                if sends.is_full() {
+                    flush(&self.desk, sends, &self.sockets[listener]);
+                }
+                let len = render(&mut self.desk, &waiter, sends.next_buffer());
+                sends.queue(len, waiter.client().addr);
+            }
+            ReplyTo::Stream(_) => {
+                self.message.resize(MAX_MESSAGE, 0);
+                let len = render(&mut self.desk, &waiter, &mut self.message);
+                if let ReplyTo::Stream(sink) = waiter.into_reply()
+                    && !sink.send(&self.message[..len])
+                {
+                    self.desk.stats.shed(ShedReason::TcpUnsent);
                 }
             }
         }

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::watch::{Look, look};
 use super::*;
+use crate::files::FileError;
 
 fn servers(text: &str) -> Vec<String> {
     parse(text.as_bytes()).nameservers.iter().map(|s| s.socket_addr().to_string()).collect()
@@ -315,7 +316,7 @@ async fn loss_and_garbage_keep_the_last_good_list() {
     fs::write(&path, "\x07garbage\n").unwrap();
     assert!(matches!(look(&path, Some(&good)).await, Err(ReadError::NoNameservers { .. })));
     fs::remove_file(&path).unwrap();
-    assert!(matches!(look(&path, Some(&good)).await, Err(ReadError::Io { .. })));
+    assert!(matches!(look(&path, Some(&good)).await, Err(ReadError::File(FileError::Io { .. }))));
     let mut follow = Follow::start(&path);
     fs::write(&path, "nameserver 192.0.2.3\n").unwrap();
     assert_eq!(follow.next().await, "192.0.2.3");
@@ -338,7 +339,7 @@ async fn a_comment_alone_is_no_change() {
 #[test]
 fn only_regular_files_are_read() {
     let dir = tempfile::tempdir().unwrap();
-    assert!(matches!(read(dir.path()), Err(ReadError::NotAFile { .. })));
+    assert!(matches!(read(dir.path()), Err(ReadError::File(FileError::NotAFile { .. }))));
     let said = read(&dir.path().join("none")).unwrap_err().to_string();
     assert!(said.contains("cannot read") && said.contains("none"), "{said}");
 }

@@ -6,9 +6,6 @@
 //! happen on the calling task: this belongs on the watching runtime, not on one that serves.
 
 use std::convert::Infallible;
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +13,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::{MAX_BYTES, ResolvConf, parse};
+use crate::files::{self, FileError};
 
 /// How often to look, unless a caller knows better.
 pub const EVERY: Duration = Duration::from_secs(2);
@@ -27,20 +25,9 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// Why a file gives no name servers.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// It cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// A directory, a pipe, a device.
-    #[error("{} is not a regular file", path.display())]
-    NotAFile {
-        /// The file.
-        path: PathBuf,
-    },
+    /// It cannot be read, or is no file.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// It has no `nameserver` line that can be used.
     #[error("{} names no name server{}", path.display(), first_skipped(conf))]
     NoNameservers {
@@ -63,16 +50,7 @@ pub fn read(path: &Path) -> Result<ResolvConf, ReadError> {
 
 /// The first bytes of the file, one more than [`parse`] looks at so that it can tell.
 fn content(path: &Path) -> Result<Vec<u8>, ReadError> {
-    let failed = |source| ReadError::Io { path: path.to_owned(), source };
-    // O_NONBLOCK: opening a pipe would wait for a writer.
-    let file =
-        OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(failed)?;
-    if !file.metadata().map_err(failed)?.is_file() {
-        return Err(ReadError::NotAFile { path: path.to_owned() });
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(bytes)
+    Ok(files::read(path, MAX_BYTES)?)
 }
 
 fn understand(path: &Path, bytes: &[u8]) -> Result<ResolvConf, ReadError> {

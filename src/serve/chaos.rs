@@ -3,6 +3,7 @@
 use super::{Client, Desk, Reply, Step};
 use crate::answer::{Answer, Question};
 use crate::cache::{Entry, Freshness, Key};
+use crate::compose;
 use crate::local::chaos::{self, Topic};
 use crate::respond::Ask;
 use crate::telemetry::labels::{Family, Source};
@@ -114,13 +115,14 @@ impl Desk {
         let wire = name.as_wire();
         let ip = client.addr.ip().to_canonical();
         let mut rows = vec![format!("name {name}"), format!("client {ip} is allowed to ask")];
+        let rewritten = self.server.rewrites.find(wire).map(|rewritten| rewritten.name);
+        rows.extend(rewritten.as_ref().map(|to| format!("asked for as {to}")));
+        let wire = rewritten.as_ref().map_or(wire, Name::as_wire);
         let owner = self.server.table.find(wire);
         let question = Question { name: wire, qtype: rtype::A, qclass: 1 };
         if let Some(answer) = self.local_answer(question, owner.as_ref()) {
-            rows.push(format!(
-                "answered here: {} (special-use or single-label name)",
-                answer.rcode()
-            ));
+            let by = self.server.local.explain(question, owner.as_ref()).unwrap_or("by rule");
+            rows.push(format!("answered here: {} ({by})", answer.rcode()));
             return rows;
         }
         let Some(owner) = owner else {
@@ -131,6 +133,9 @@ impl Desk {
         rows.push(format!("route {} by {}", route.name, owner.describe(wire)));
         for (qtype, label) in [(rtype::A, "A"), (rtype::AAAA, "AAAA")] {
             rows.push(format!("cache {label}: {}", self.cache_state(wire, qtype, now)));
+            rows.extend(
+                self.alias_row(wire, qtype, now).map(|row| format!("cache {label}: {row}")),
+            );
         }
         let mut ups: Vec<&Upstream> = route.upstreams.iter().map(AsRef::as_ref).collect();
         ups.sort_by_key(|u| u.health.state(now) == State::Down);
@@ -143,6 +148,23 @@ impl Desk {
             rows.push("upstream: none (its resolver file names no usable server)".into());
         }
         rows
+    }
+
+    /// Where an alias in the cache leads, if that is out of its horizon.
+    fn alias_row(&self, name: &[u8], qtype: u16, now: Tick) -> Option<String> {
+        let key = Key::of(name, qtype, false, false);
+        let entry = self.server.cache.get(self.server.cache.hashed(key.as_bytes()))?;
+        if !entry.is_onward() || entry.freshness(now) == Freshness::Dead {
+            return None;
+        }
+        let target = compose::target(entry.view())?;
+        let shown = Presentation(target.as_wire());
+        let Some(owner) = self.server.table.find(target.as_wire()) else {
+            return Some(format!("an alias that leads to {shown}, which no route owns"));
+        };
+        let policy = self.server.policies.get(usize::from(owner.route));
+        let route = policy.map_or("?", |policy| &policy.name);
+        Some(format!("an alias that leads to {shown}, which route {route} is asked for"))
     }
 
     fn cache_state(&self, name: &[u8], qtype: u16, now: Tick) -> String {

@@ -13,7 +13,8 @@ use crate::admit::cookies::Cookies;
 use crate::admit::rate::Rate;
 use crate::cache::{Cache, Front};
 use crate::coalesce::Flights;
-use crate::config::{Config, Refuse, SingleLabel, Source as ClientSource};
+use crate::config::{Config, Nat64, Refuse, Source as ClientSource};
+use crate::local;
 use crate::route::RouteTable;
 use crate::time::Clock;
 use crate::upstream::Routes;
@@ -26,6 +27,8 @@ pub struct Server {
     pub flights: Flights<Waiter>,
     /// Which route owns which name.
     pub table: RouteTable,
+    /// What is answered without an upstream.
+    pub local: local::Data,
     /// What the configuration says of each route.
     pub policies: Box<[RoutePolicy]>,
     /// Counts the replacements of the next two.
@@ -46,7 +49,10 @@ pub struct Server {
     pub(super) keepalive: u16,
     /// Entries of each thread's table in front of the cache.
     pub(super) front: usize,
-    pub(super) single_label: SingleLabel,
+    pub(super) stale_after: Duration,
+    pub(super) prefetch: bool,
+    /// Names that are asked for as others.
+    pub(super) rewrites: local::Rewrites,
     pub(super) refuse: Refuse,
     admit: (Vec<ClientSource>, Vec<ClientSource>),
 }
@@ -58,10 +64,14 @@ pub struct RoutePolicy {
     pub name: Box<str>,
     /// Whether its names must not reach other routes' upstreams.
     pub private: bool,
+    /// Whether its aliases into private routes are followed, where it is not private itself.
+    pub follow_private: bool,
     /// Whether failures are answered NXDOMAIN.
     pub servfail_as_nxdomain: bool,
     /// How long past their expiry positive answers may serve.
     pub stale: Duration,
+    /// The NAT64 for whose clients addresses are made (RFC 6147).
+    pub dns64: Option<Nat64>,
     /// Its suffixes and reverse prefixes, for people.
     pub owns: Box<str>,
 }
@@ -93,8 +103,10 @@ impl Server {
             .map(|route| RoutePolicy {
                 name: route.name.as_str().into(),
                 private: route.private,
+                follow_private: route.follow_private,
                 servfail_as_nxdomain: route.servfail_as_nxdomain,
                 stale: route.stale,
+                dns64: route.dns64,
                 owns: chaos::owns(route).into(),
             })
             .collect();
@@ -116,7 +128,10 @@ impl Server {
             cookies: Cookies::new(config.admit.cookie_secret.as_ref()),
             rate: Rate::new(&config.admit),
             keepalive: tenths(config.listen.tcp.idle),
-            single_label: config.local.single_label,
+            stale_after: config.cache.stale_after,
+            prefetch: config.cache.prefetch,
+            local: local::Data::new(&config.local),
+            rewrites: local::Rewrites::new(&config.local.rewrites),
             refuse: config.admit.refuse,
             admit: (config.admit.allow.clone(), config.admit.debug.clone()),
         };

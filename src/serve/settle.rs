@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use super::waiter::Waiting;
 use super::{Desk, Line, STALE_TTL, Waiter, kind};
-use crate::answer::{Answer, Kind, Question};
+use crate::answer::{Answer, Kind, Question, View};
 use crate::cache::{Entry, Freshness, Hashed, Key, SharedKey};
 use crate::coalesce::Waiters;
-use crate::respond::{self, Ask, Ttl};
+use crate::dns64;
+use crate::respond::{self, Ttl};
 use crate::telemetry::labels::Source;
 use crate::time::Tick;
 use crate::upstream::{Done, Outcome};
@@ -28,17 +30,56 @@ pub struct Settled {
     pub waiters: Waiters<Waiter>,
 }
 
+/// An answer on its way to one who waited.
+pub(super) struct Rendering<'a> {
+    pub view: View<'a>,
+    /// Folded name and type.
+    pub question: (&'a [u8], u16),
+    pub ttl: Ttl,
+    pub note: Option<&'a Ede>,
+    pub source: Source,
+    pub route: u16,
+}
+
 /// Longest time that a failure is remembered (RFC 9520, 3.2 allows 5 minutes).
 const LONGEST_FAILURE: Duration = Duration::from_secs(30);
 /// The same where a route is private: what it leads to is restarted all the time.
 const LONGEST_PRIVATE_FAILURE: Duration = Duration::from_secs(5);
+
+impl Settled {
+    /// A fresh answer out of the cache, with nobody waiting for it.
+    pub(super) fn fresh(entry: Entry, age: u32) -> Settled {
+        let source = Source::Cache(kind(&entry));
+        let ttl = Ttl::Elapsed(age);
+        Settled { entry, ttl, note: None, source, waiters: Waiters::new() }
+    }
+
+    /// An answer made here.
+    pub(super) fn local(key: &[u8], answer: &Answer, route: u16, now: Tick) -> Settled {
+        let life = (Duration::ZERO, Duration::ZERO);
+        let entry = Entry::new(key, answer, route, now, life);
+        let refused = answer.kind == Kind::Failure;
+        let source = if refused { Source::Refused } else { Source::Local };
+        Settled { entry, ttl: Ttl::Elapsed(0), note: None, source, waiters: Waiters::new() }
+    }
+}
+
+/// What is known of a name, whatever the type.
+pub(super) enum Look {
+    /// An answer to the question.
+    Found(Settled),
+    /// One that is past its expiry.
+    Stale,
+    Nothing,
+}
 
 impl Desk {
     /// Judges the end of an exchange, fills the cache, and takes out everyone who waited for it.
     pub fn settle(&mut self, done: Done, now: Tick) -> Settled {
         let Done { key, route, outcome, .. } = done;
         match outcome {
-            Outcome::Answer(accepted) => {
+            Outcome::Answer(mut accepted) => {
+                self.mark_wanting(key.as_bytes(), route, &mut accepted.answer);
                 let entry = self.entry(&key, &accepted.answer, route, accepted.lifetime, now);
                 match accepted.lifetime {
                     Some(_) => self.keep(key.hashed(), &entry, now),
@@ -51,13 +92,15 @@ impl Desk {
                 Settled { entry, ttl, note: None, source: Source::Upstream, waiters }
             }
             Outcome::Failure { reason, overload } => {
-                let failure = self.failure(key.as_bytes(), route, reason, overload, now);
+                let stale = self.stale(key.hashed(), route, now);
+                let recheck = stale.as_ref().map(|_| self.recheck(route));
+                let failure = self.failure(key.as_bytes(), route, (reason, recheck), overload, now);
                 // Our own overload says nothing about the name and is not remembered.
                 if !overload {
                     self.server.cache.put(key.hashed(), failure.clone());
                 }
                 let waiters = self.server.flights.take(key.hashed());
-                match self.stale(key.hashed(), route, now) {
+                match stale {
                     Some(stale) => self.stale_instead(stale, &failure, waiters),
                     None => {
                         let ttl = Ttl::Elapsed(0);
@@ -67,6 +110,19 @@ impl Desk {
                 }
             }
         }
+    }
+
+    /// Notes that addresses are to be made in the place of an answer without any (RFC 6147).
+    pub(super) fn mark_wanting(&self, key: &[u8], route: u16, answer: &mut Answer) {
+        let policy = self.server.policies.get(usize::from(route));
+        if policy.is_none_or(|policy| policy.dns64.is_none()) || answer.onward {
+            return;
+        }
+        let (name, qtype) = (Key::name(key), Key::qtype(key));
+        let (dnssec_ok, checking_disabled) = Key::flags(key);
+        let question = Question { name, qtype, qclass: CLASS_IN };
+        answer.wants_ipv4 =
+            dns64::applies(question, dnssec_ok, checking_disabled) && dns64::wants_a(answer.view());
     }
 
     fn entry(
@@ -90,8 +146,16 @@ impl Desk {
         Entry::new(key.as_bytes(), answer, route, now, (fresh, stale))
     }
 
-    /// The failure that is remembered: for 1 s, twice as long each time it is met again (RFC 9520).
-    fn failure(&self, key: &[u8], route: u16, reason: Ede, overload: bool, now: Tick) -> Entry {
+    /// The failure that is remembered: for 1 s, twice as long each time it is met again (RFC 9520); or
+    /// for as long as is said.
+    pub(super) fn failure(
+        &self,
+        key: &[u8],
+        route: u16,
+        (reason, wait): (Ede, Option<Duration>),
+        overload: bool,
+        now: Tick,
+    ) -> Entry {
         let question = Question { name: Key::name(key), qtype: Key::qtype(key), qclass: CLASS_IN };
         let policy = self.server.policies.get(usize::from(route));
         // It asks to believe a server's SERVFAIL or silence, not to hide trouble of this host.
@@ -103,8 +167,9 @@ impl Desk {
             .map_or(0, |entry| entry.failures());
         let private = policy.is_some_and(|p| p.private);
         let longest = if private { LONGEST_PRIVATE_FAILURE } else { LONGEST_FAILURE };
-        let wait = Duration::from_secs(1 << before.min(5)).min(longest);
-        let answer = Answer::failure(question, rcode, reason);
+        let wait = wait.unwrap_or(Duration::from_secs(1 << before.min(5)).min(longest));
+        let mut answer = Answer::failure(question, rcode, reason);
+        self.mark_wanting(key, route, &mut answer);
         // Kept for another while, so that the next failure, which may take a whole deadline to show,
         // knows that it is not the first.
         let life = (wait, LONGEST_FAILURE * 2);
@@ -112,11 +177,16 @@ impl Desk {
     }
 
     /// An answer past its expiry that may still stand in.
-    fn stale(&self, key: Hashed<'_>, route: u16, now: Tick) -> Option<Entry> {
+    pub(super) fn stale(&self, key: Hashed<'_>, route: u16, now: Tick) -> Option<Entry> {
         self.known(key, |entry| entry.route() == route && entry.freshness(now) != Freshness::Dead)
     }
 
-    fn stale_instead(&self, entry: Entry, failure: &Entry, waiters: Waiters<Waiter>) -> Settled {
+    pub(super) fn stale_instead(
+        &self,
+        entry: Entry,
+        failure: &Entry,
+        waiters: Waiters<Waiter>,
+    ) -> Settled {
         let why = failure.view().ede.map_or("", |ede| ede.text);
         let note = Some(Ede::new(entry.view().stale_code(), format!("stale: {why}")));
         let source = Source::Stale(kind(&entry));
@@ -167,20 +237,23 @@ impl Desk {
 
     /// What is known of the name, whatever the type: that it does not exist. It is put under this
     /// question too, so that the next one finds it at once.
-    pub(super) fn no_such_name(&self, key: Hashed<'_>, route: u16, now: Tick) -> Option<Settled> {
+    pub(super) fn no_such_name(&self, key: Hashed<'_>, route: u16, now: Tick) -> Look {
         let cache = &self.server.cache;
         let place = Key::of_name(key.bytes);
-        let whole = cache.get(key.same_name(place.as_bytes())).filter(|e| e.route() == route)?;
-        let Freshness::Fresh(age) = whole.freshness(now) else { return None };
+        let whole = cache.get(key.same_name(place.as_bytes())).filter(|e| e.route() == route);
+        let Some(whole) = whole else { return Look::Nothing };
+        let age = match whole.freshness(now) {
+            Freshness::Fresh(age) => age,
+            Freshness::Stale => return Look::Stale,
+            Freshness::Dead => return Look::Nothing,
+        };
         let entry = whole.for_type(key.bytes);
         cache.put(key, entry.clone());
         if !whole.is_current() {
             // Contradicted or flushed meanwhile; this must not outlive it.
             cache.forget(key);
         }
-        let source = Source::Cache(kind(&entry));
-        let ttl = Ttl::Elapsed(age);
-        Some(Settled { entry, ttl, note: None, source, waiters: Waiters::new() })
+        Look::Found(Settled::fresh(entry, age))
     }
 
     /// What is kept for a question, or for its name whatever the type, and is usable.
@@ -193,14 +266,27 @@ impl Desk {
         })
     }
 
-    /// A failure that is remembered for this question: what is answered instead of asking again.
-    pub(super) fn remembered_failure(&self, key: &[u8], route: u16, now: Tick) -> Option<Settled> {
-        let failure = self.server.cache.failure(key)?;
-        if !matches!(failure.freshness(now), Freshness::Fresh(_)) {
+    /// A failure that is remembered for this question: what is answered instead of asking again. With an
+    /// answer past its expiry in hand nobody waits for the recheck either, which goes on behind it.
+    pub(super) fn remembered_failure(
+        &self,
+        key: Hashed<'_>,
+        route: u16,
+        now: Tick,
+    ) -> Option<Settled> {
+        let failure = self.server.cache.failure(key.bytes)?;
+        let state = failure.freshness(now);
+        if state == Freshness::Dead {
             return None;
         }
-        if let Some(stale) = self.stale(self.server.cache.hashed(key), route, now) {
+        if let Some(stale) = self.stale(key, route, now) {
+            if state == Freshness::Stale {
+                self.renew(SharedKey::new(key), route);
+            }
             return Some(self.stale_instead(stale, &failure, Waiters::new()));
+        }
+        if state == Freshness::Stale {
+            return None;
         }
         let source = Source::Cache(crate::telemetry::labels::Kind::Failure);
         let note = Some(Ede::new(ede::CACHED_ERROR, "remembered failure"));
@@ -215,7 +301,7 @@ impl Desk {
             entry.route() == route && matches!(entry.freshness(now), Freshness::Fresh(_))
         };
         let Some(entry) = self.known(key.hashed(), fresh) else {
-            let mut settled = self.remembered_failure(key.as_bytes(), route, now)?;
+            let mut settled = self.remembered_failure(key.hashed(), route, now)?;
             settled.waiters = self.server.flights.take(key.hashed());
             return Some(settled);
         };
@@ -233,28 +319,37 @@ impl Desk {
         now: Tick,
         out: &mut [u8],
     ) -> usize {
-        let waiting = &waiter.waiting;
         let entry = &settled.entry;
-        let folded = entry.name();
-        let ask = Ask {
-            id: waiting.id,
-            flags: waiting.flags,
-            name: waiting.name.as_deref().unwrap_or(folded),
-            edns: waiting.edns,
-            room: waiting.room,
+        let rendering = Rendering {
+            view: entry.view(),
+            question: (entry.name(), entry.qtype()),
+            ttl: settled.ttl,
+            note: settled.note.as_ref(),
+            source: settled.source,
+            route: entry.route(),
         };
+        self.render_view(rendering, &waiter.waiting, now, out)
+    }
+
+    pub(super) fn render_view(
+        &mut self,
+        what: Rendering<'_>,
+        waiting: &Waiting,
+        now: Tick,
+        out: &mut [u8],
+    ) -> usize {
+        let Rendering { view, question: (folded, qtype), ttl, note, source, route } = what;
+        let ask = waiting.ask(folded);
         let nsid = self.server.node.as_bytes();
-        let note = settled.note.as_ref();
-        let len = respond::answer(entry.view(), &ask, settled.ttl, note, nsid, out);
-        let rcode = entry.rcode();
-        self.count(entry.route(), waiting.client, rcode, settled.source, len);
+        let len = respond::answer(view, &ask, ttl, note, nsid, out);
+        let rcode = view.rcode();
+        self.count(route, waiting.client, rcode, source, len);
         let took = now.since(waiting.since);
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.stats.duration(entry.route(), settled.source, nanos, 1);
+        self.stats.duration(route, source, nanos, 1);
         if self.log.wants(rcode.0) {
-            let line =
-                Line { route: entry.route(), rcode, source: settled.source, size: len, took };
-            self.log_query(ask.name, entry.qtype(), waiting.client, line);
+            let line = Line { route, rcode, source, size: len, took };
+            self.log_query(ask.name, qtype, waiting.client, line);
         }
         len
     }

@@ -1,7 +1,8 @@
 //! Clients who wait for an upstream's answer, and how it reaches them.
 
-use super::Client;
-use crate::respond::AskEdns;
+use super::journey::Journey;
+use super::{Client, Reply};
+use crate::respond::{Ask, AskEdns};
 use crate::time::Tick;
 
 /// How to reach a client that waits.
@@ -33,6 +34,28 @@ pub(super) struct Waiting {
     pub name: Option<Box<[u8]>>,
     pub client: Client,
     pub since: Tick,
+    /// Where the answer takes more than one question: how far it has come.
+    pub journey: Option<Box<Journey>>,
+}
+
+impl Waiting {
+    /// Of the question of `reply`, whose folded name this is.
+    pub(super) fn new(
+        reply: &Reply<'_, '_>,
+        folded: &[u8],
+        journey: Option<Box<Journey>>,
+    ) -> Waiting {
+        let Reply { query, ask, client, now, .. } = *reply;
+        let name = (query.name != folded).then(|| query.name.into());
+        let (id, flags, room, edns) = (ask.id, ask.flags, ask.room, ask.edns);
+        Waiting { id, flags, room, edns, name, client, since: now, journey }
+    }
+
+    /// What the answer must know, where the folded name is this.
+    pub(super) fn ask<'a>(&'a self, folded: &'a [u8]) -> Ask<'a> {
+        let name = self.name.as_deref().unwrap_or(folded);
+        Ask { id: self.id, flags: self.flags, name, edns: self.edns, room: self.room }
+    }
 }
 
 /// A client that waits for an exchange.

@@ -147,6 +147,7 @@ fn turned_away(sums: &Snapshot, out: &mut Vec<MetricFamily>) {
 
 fn cache_counters(sums: &Snapshot, routes: &[(u16, &str)], out: &mut Vec<MetricFamily>) {
     let (mut hits, mut misses, mut stale) = (Vec::new(), Vec::new(), Vec::new());
+    let mut renewals = Vec::new();
     for &(route, name) in routes.iter().filter(|(route, _)| *route != NO_ROUTE) {
         for &kind in Kind::ALL {
             let labels = [name, kind.as_str()];
@@ -159,10 +160,12 @@ fn cache_counters(sums: &Snapshot, routes: &[(u16, &str)], out: &mut Vec<MetricF
             }
         }
         misses.push(family::CACHE_MISSES.counter(&[name], sums.misses(route)));
+        renewals.push(family::CACHE_PREFETCH.counter(&[name], sums.renewals(route)));
     }
     out.push(family::CACHE_HITS.of(hits));
     out.push(family::CACHE_MISSES.of(misses));
     out.push(family::CACHE_STALE.of(stale));
+    out.push(family::CACHE_PREFETCH.of(renewals));
 }
 
 fn cache_contents(cache: &CacheFacts, names: &[String], out: &mut Vec<MetricFamily>) {

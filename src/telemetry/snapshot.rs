@@ -68,6 +68,11 @@ impl Snapshot {
         self.block(route, layout::MISSES)
     }
 
+    /// Answers asked for anew before they expired.
+    pub fn renewals(&self, route: u16) -> u64 {
+        self.block(route, layout::RENEWALS)
+    }
+
     /// How long answers took, in nanoseconds.
     pub fn durations(&self, route: u16, source_index: usize) -> Distribution {
         let base = layout::in_block(self.slot(route), layout::duration(source_index));

@@ -63,7 +63,8 @@ pub(super) mod layout {
     pub const REQUESTS: usize = 0;
     pub const RESPONSES: usize = REQUESTS + Proto::COUNT * Family::COUNT * TYPE_COUNT;
     pub const MISSES: usize = RESPONSES + Source::CELLS * RCODE_COUNT;
-    pub const DURATIONS: usize = MISSES + 1;
+    pub const RENEWALS: usize = MISSES + 1;
+    pub const DURATIONS: usize = RENEWALS + 1;
     pub const BLOCK: usize =
         (DURATIONS + Source::LABELS.len() * DURATION_CELLS).next_multiple_of(LINE);
 
@@ -152,6 +153,12 @@ impl Stats {
     #[inline]
     pub fn cache_miss(&self, route: u16) {
         self.add_in(route, layout::MISSES, 1);
+    }
+
+    /// An answer was asked for anew before it expired. One store.
+    #[inline]
+    pub fn cache_renewal(&self, route: u16) {
+        self.add_in(route, layout::RENEWALS, 1);
     }
 
     /// Something got no answer. One store; rare.

@@ -16,7 +16,7 @@ use super::slots::{Slots, Ticket};
 use super::tcp::{self, Connection};
 use super::udp::{Pending, Socket};
 use super::wheel::Wheel;
-use crate::accept::Accepted;
+use crate::accept::{Accepted, Horizons, Spelling};
 use crate::cache::{Key, SharedKey};
 use crate::config::Transport;
 use crate::sys::Epoll;
@@ -102,6 +102,8 @@ pub struct Done {
 /// The exchanges of one shard and the sockets they use.
 pub struct Engine {
     epoll: Rc<Epoll>,
+    /// Whose names are whose.
+    horizons: Arc<dyn Horizons>,
     exchanges: Slots<Exchange>,
     /// Slots of this shard.
     limit: usize,
@@ -115,6 +117,7 @@ pub struct Engine {
     wheel: Wheel<Ticket>,
     due: Vec<Ticket>,
     done: Vec<Done>,
+    late: Vec<(SharedKey, u16)>,
     rng: StdRng,
     /// Where a datagram is received.
     datagram: Vec<u8>,
@@ -141,10 +144,18 @@ const WAIT_FOR_WHOLE: Duration = Duration::from_secs(1);
 const LEAST_WAIT: Duration = Duration::from_millis(250);
 
 impl Engine {
-    /// An engine with `limit` slots for `routes` routes, whose sockets are watched by `epoll`.
-    pub fn new(epoll: Rc<Epoll>, limit: usize, routes: usize, now: Tick) -> Engine {
+    /// An engine with `limit` slots for `routes` routes, whose names `horizons` knows; its sockets are
+    /// watched by `epoll`.
+    pub fn new(
+        epoll: Rc<Epoll>,
+        limit: usize,
+        routes: usize,
+        horizons: Arc<dyn Horizons>,
+        now: Tick,
+    ) -> Engine {
         Engine {
             epoll,
+            horizons,
             exchanges: Slots::new(),
             limit: limit.max(1),
             per_route: vec![0; routes],
@@ -156,6 +167,7 @@ impl Engine {
             wheel: Wheel::new(now),
             due: Vec::new(),
             done: Vec::new(),
+            late: Vec::new(),
             rng: StdRng::from_rng(&mut rand::rng()),
             datagram: Vec::new(),
             chunk: Vec::new(),
@@ -168,12 +180,23 @@ impl Engine {
         self.exchanges.len()
     }
 
+    /// Whether more than half of the slots are free.
+    pub fn has_room_to_spare(&self) -> bool {
+        self.exchanges.len() < self.limit.div_ceil(2)
+    }
+
     /// Begins an exchange for the question of `key`. Its end comes out of [`Engine::take_done`],
-    /// perhaps at once.
+    /// perhaps at once. If it has not ended after `late`, it comes out of [`Engine::take_late`] too.
     ///
     /// # Errors
     /// A [`Refusal`]; nothing was sent, and nothing will come out.
-    pub fn start(&mut self, key: SharedKey, route: RouteRef, now: Tick) -> Result<(), Refusal> {
+    pub fn start(
+        &mut self,
+        key: SharedKey,
+        route: RouteRef,
+        late: Option<Duration>,
+        now: Tick,
+    ) -> Result<(), Refusal> {
         if self.exchanges.len() >= self.limit {
             return Err(Refusal::Full);
         }
@@ -185,6 +208,12 @@ impl Engine {
         }
         let order = choose::order(&route, now, self.rng.random());
         let ticket = self.exchanges.insert(Exchange::new(key, route, order, now));
+        if let Some(late) = late
+            && let Some(exchange) = self.exchanges.get_mut(ticket)
+        {
+            exchange.late = Some(now + late);
+            self.wheel.add(now + late, ticket);
+        }
         self.advance(ticket, now);
         Ok(())
     }
@@ -192,6 +221,11 @@ impl Engine {
     /// Moves the exchanges that ended into `out`.
     pub fn take_done(&mut self, out: &mut Vec<Done>) {
         out.append(&mut self.done);
+    }
+
+    /// Moves the keys and routes of exchanges that take long into `out`; they go on.
+    pub fn take_late(&mut self, out: &mut Vec<(SharedKey, u16)>) {
+        out.append(&mut self.late);
     }
 
     /// Asks the next upstream, or ends the exchange where there is none left and nothing to wait
@@ -238,9 +272,13 @@ impl Engine {
         let lane = self.lanes.entry(upstream.id).or_insert_with(|| Lane::new(upstream, ports));
         let (dnssec_ok, _) = Key::flags(exchange.key.as_bytes());
         let edns = edns && (dnssec_ok || !lane.is_plain(now));
+        // Over TCP nobody can guess; there it tells whether the server keeps the case.
+        let respell =
+            route.randomize_case && upstream.transport == Transport::Udp && lane.keeps_case(now);
+        let spelling = if respell { Spelling::new(self.rng.random()) } else { Spelling::FOLDED };
         lane.began(hedge);
         let mut buffer = [0u8; QUERY_MAX];
-        let len = write_query(exchange.key.as_bytes(), edns, &mut buffer);
+        let len = write_query(exchange.key.as_bytes(), edns, spelling, &mut buffer);
         let pending = Pending { exchange: ticket, attempt: number as u8 };
         exchange.note_try(place);
         let query = &mut buffer[..len];
@@ -251,7 +289,7 @@ impl Engine {
         match sent {
             Ok(via) => {
                 let Some(exchange) = self.exchanges.get_mut(ticket) else { return true };
-                exchange.attempts.push(Attempt { place, via, edns, sent: now, open: true });
+                exchange.attempts.push(Attempt::new(place, via, edns, spelling, now));
                 let mut wait = patience(&route, upstream, transport, exchange.tries(place));
                 if exchange.fallback.is_some() {
                     wait = wait.min(WAIT_FOR_WHOLE);

@@ -10,6 +10,8 @@ use crate::time::Tick;
 
 /// How long an upstream that could not do EDNS is asked without (RFC 6891, 7).
 const PLAIN_FOR: Duration = Duration::from_secs(900);
+/// How long an upstream that does not keep the case of names is sent folded ones.
+const FOLDED_FOR: Duration = Duration::from_secs(900);
 
 /// The least time between two warnings about one upstream from one shard.
 const WARN_EVERY: Duration = Duration::from_secs(10);
@@ -23,6 +25,7 @@ pub struct Lane {
     /// TCP connections, the newest last.
     pub connections: Vec<Ticket>,
     plain_until: Tick,
+    folded_until: Tick,
     silent_until: Tick,
 }
 
@@ -31,7 +34,14 @@ impl Lane {
     pub fn new(upstream: &Upstream, ports: usize) -> Lane {
         let stats = upstream.register();
         let ports = vec![None; ports.max(1)];
-        Lane { stats, ports, connections: Vec::new(), plain_until: Tick(0), silent_until: Tick(0) }
+        Lane {
+            stats,
+            ports,
+            connections: Vec::new(),
+            plain_until: Tick(0),
+            folded_until: Tick(0),
+            silent_until: Tick(0),
+        }
     }
 
     /// Whether it is to be asked without EDNS.
@@ -42,6 +52,16 @@ impl Lane {
     /// It answered a query without EDNS after it had choked on one with.
     pub fn learn_plain(&mut self, now: Tick) {
         self.plain_until = now + PLAIN_FOR;
+    }
+
+    /// Whether it is not known to change the case of names.
+    pub fn keeps_case(&self, now: Tick) -> bool {
+        now >= self.folded_until
+    }
+
+    /// It answered over TCP, where nobody else can, in another case than it was asked in.
+    pub fn learn_folding(&mut self, now: Tick) {
+        self.folded_until = now + FOLDED_FOR;
     }
 
     /// Whether a warning about it may be logged: packets must not be able to fill a disk.

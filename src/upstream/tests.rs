@@ -16,6 +16,11 @@ pub fn route_of(upstreams: u8) -> RouteState {
         max_negative_ttl: Duration::from_secs(5),
         stale: Duration::from_secs(60),
         ports: 4,
+        follow_private: false,
+        rebind_protection: false,
+        rebind_allow: vec![],
+        randomize_case: false,
+        dns64: None,
     };
     let list = (1..=upstreams)
         .map(|i| Arc::new(Upstream::new(([127, 0, 0, i], 9).into(), Transport::Udp)))

@@ -150,6 +150,7 @@ pub mod ede {
     pub const STALE: u16 = 3;
     pub const CACHED_ERROR: u16 = 13;
     pub const NOT_READY: u16 = 14;
+    pub const FILTERED: u16 = 17;
     pub const PROHIBITED: u16 = 18;
     pub const STALE_NXDOMAIN: u16 = 19;
     pub const NOT_AUTHORITATIVE: u16 = 20;

@@ -64,6 +64,13 @@ impl Name {
     }
 }
 
+/// So that a table by name can be asked with the folded bytes of one: both hash and compare alike.
+impl std::borrow::Borrow<[u8]> for Name {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl FromStr for Name {
     type Err = NameError;
 

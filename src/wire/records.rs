@@ -109,6 +109,9 @@ pub fn skip_name(message: &[u8], at: usize) -> Option<usize> {
     }
 }
 
+/// Most pointers in one name: more than it can have labels lead nowhere new.
+const MAX_JUMPS: usize = 127;
+
 /// A name taken out of a message: uncompressed, folded to lower case.
 #[derive(Clone)]
 pub struct NameBuf {
@@ -121,7 +124,7 @@ impl NameBuf {
     /// strictly backwards (which is what ends every loop).
     pub fn expand(message: &[u8], at: usize) -> Option<NameBuf> {
         let mut name = NameBuf { bytes: [0; MAX_NAME], len: 0 };
-        let (mut here, mut limit) = (at, at);
+        let (mut here, mut limit, mut jumps) = (at, at, 0);
         loop {
             let len = *message.get(here)?;
             match usize::from(len) {
@@ -137,6 +140,11 @@ impl NameBuf {
                 0xc0.. => {
                     let target = usize::from(read_u16(message, here)? & 0x3fff);
                     if target >= limit {
+                        return None;
+                    }
+                    // A chain of thousands of pointers, in thousands of records, is an attack.
+                    jumps += 1;
+                    if jumps > MAX_JUMPS {
                         return None;
                     }
                     (here, limit) = (target, target);
@@ -203,6 +211,15 @@ mod tests {
             (b"", 0),
         ] {
             assert!(NameBuf::expand(message, at).is_none(), "{message:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_has_no_more_pointers_than_labels() {
+        let chain: Vec<u8> = (0..200u16).flat_map(|n| (0xc000 | (2 * n)).to_be_bytes()).collect();
+        let message = [&[0, 0][..], &chain].concat();
+        for (jumps, sound) in [(1, true), (127, true), (128, false), (200, false)] {
+            assert_eq!(NameBuf::expand(&message, 2 * jumps).is_some(), sound, "{jumps}");
         }
     }
 

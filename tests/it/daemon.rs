@@ -42,13 +42,14 @@ impl Daemon {
         Daemon::start(&args, TempDir::new().unwrap(), addr)
     }
 
-    /// `horizond run` with these routes, all else set so that the host stays as it is.
+    /// `horizond run` with these routes (and tables beside those written here), all else set so that
+    /// the host stays as it is, and daemons beside each other do not meet.
     pub fn with_routes(routes: &str) -> Daemon {
         let (addr, folder) = (free_port(), TempDir::new().unwrap());
         let control = folder.path().join("control.sock");
         let text = format!(
             "[listen]\naddresses = [\"{addr}\"]\n[node]\ninterface = \"\"\n\
-             [admit]\nallow = [\"node\"]\n[admin]\ncontrol = {control:?}\n{routes}"
+             [admit]\nallow = [\"node\"]\n[admin]\naddress = \"\"\ncontrol = {control:?}\n{routes}"
         );
         let file = folder.path().join("horizond.toml");
         fs::write(&file, text).unwrap();

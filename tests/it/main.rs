@@ -9,6 +9,7 @@ mod promises;
 mod corpus;
 mod daemon;
 mod hostile_upstream;
+mod hosts_file;
 mod malformed;
 mod messages;
 mod properties;

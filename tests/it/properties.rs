@@ -4,8 +4,8 @@ use std::path::Path;
 
 use hickory_proto::op::Message;
 use horizond::answer::Question;
+use horizond::config::Config;
 use horizond::config::file;
-use horizond::config::{Config, SingleLabel};
 use horizond::local;
 use horizond::route::RouteTable;
 use horizond::wire::name::Name;
@@ -29,6 +29,15 @@ fn folded(name: &hickory_proto::rr::Name) -> Vec<u8> {
     }
     wire.push(0);
     wire
+}
+
+/// Local data with a bit of everything.
+fn local_data() -> local::Data {
+    let text = "[local]\nprivate_reverse = \"nxdomain\"\n\
+        [[local.record]]\nname = \"*.example.com\"\ntype = \"A\"\nvalue = \"10.0.0.1\"\n\
+        [[local.record]]\nname = \"*.test\"\ntype = \"CNAME\"\nvalue = \"a.example\"\n\
+        [[route]]\nname = \"a\"\nsuffixes = [\".\"]\nupstreams = [\"10.0.0.1\"]\n";
+    local::Data::new(&file::parse(text, Path::new("made.toml")).unwrap().config.local)
 }
 
 proptest! {
@@ -174,17 +183,19 @@ proptest! {
     }
 
     #[test]
-    fn local_answers_are_sound(name in name(), ending in 0..8usize, qtype in any::<u16>()) {
+    fn local_answers_are_sound(name in name(), ending in 0..10usize, qtype in any::<u16>()) {
         let endings = [
             "localhost.", "invalid.", "onion.", "test.", "resolver.arpa.", "com.", "example.com.", ".",
+            "10.in-addr.arpa.", "8.e.f.ip6.arpa.",
         ];
+        let data = local_data();
         let ending = hickory_proto::rr::Name::from_ascii(endings[ending]).unwrap();
         let Ok(name) = name.append_domain(&ending) else { return Ok(()) };
         let name = folded(&name);
         for qtype in [1, 28, qtype] {
             let question = Question { name: &name, qtype, qclass: 1 };
             let made = [
-                local::answer(question, None, SingleLabel::NoData),
+                data.answer(question, None),
                 Some(local::ds_at_apex(question)),
                 Some(local::minimal_any(question)),
             ];

@@ -57,12 +57,17 @@ macro_rules! scripts {
 }
 
 scripts!(
+    aliases,
     cache,
     coalescing,
+    dns64,
     failover,
     from_clients,
     horizons,
+    local_data,
     local_names,
+    rewrites,
+    stale,
     to_clients,
     to_upstreams
 );

@@ -4,6 +4,7 @@
 //! given NAME [shards=N]                        must come first
 //! time passes 5s
 //! nobody received anything else                also checked at the end of every scenario
+//! the hosts file says "LINE|LINE"              and is taken over at once
 //! CLIENT asks NAME TYPE [tcp] [do] [cd] [ad] [norecurse] [edns[=SIZE]] [option=CODE:HEX]
 //!             [class=CH] [times=N] ...         see client.rs; with times, "#" in NAME is the number
 //! CLIENT sends HEX [tcp]
@@ -22,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use horizond::config::units;
+use horizond::local::hosts;
 
 use crate::client::{Client, until};
 use crate::expect::{Expected, expect_query};
@@ -67,6 +69,7 @@ impl Stage {
         match &words[..] {
             ["time", "passes", time] => self.time_passes(time),
             ["nobody", "received", "anything", "else"] => self.nothing_else(),
+            ["the", "hosts", "file", "says", lines] => self.hosts_file(lines),
             [upstream, verb, rest @ ..] if self.world.upstreams.contains_key(*upstream) => {
                 let options = Options::new(&step.words[2..]);
                 let done = self.upstream(upstream, verb, rest, options, &step.records);
@@ -103,6 +106,12 @@ impl Stage {
                 return Err(format!("{name} also received {}", question.message.describe()));
             }
         }
+        Ok(())
+    }
+
+    fn hosts_file(&mut self, lines: &str) -> Result<(), String> {
+        let parsed = hosts::parse(lines.replace('|', "\n").as_bytes());
+        self.world.server.set_hosts(parsed.map_err(|error| error.to_string())?.hosts);
         Ok(())
     }
 

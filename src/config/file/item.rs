@@ -25,6 +25,10 @@ impl<'a, 'i> Item<'a, 'i> {
         report.error(self.at, &self.key, what, hint);
     }
 
+    pub(super) fn warning(&self, report: &mut Report<'_>, what: &str, hint: &str) {
+        report.warning(self.at, &self.key, what, hint);
+    }
+
     pub(super) fn wrong_type(&self, report: &mut Report<'_>, expected: &str) {
         let found = match self.value {
             DeValue::String(_) => "a string",

@@ -23,14 +23,21 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "max_negative_ttl",
             "stale",
             "ports",
+            "follow_private",
+            "rebind_protection",
+            "rebind_allow",
+            "randomize_case",
+            "dns64",
         ],
     ),
-    ("cache", &["memory", "stale", "front"]),
+    ("cache", &["memory", "stale", "stale_after", "prefetch", "front"]),
     (
         "admit",
         &["allow", "debug", "refuse", "rate", "burst", "over", "rate_table", "cookie_secret"],
     ),
-    ("local", &["single_label"]),
+    ("local", &["single_label", "private_reverse", "hosts", "hosts_ttl", "record", "rewrite"]),
+    ("local.record", &["name", "type", "value", "ttl", "ptr"]),
+    ("local.rewrite", &["match", "from", "to"]),
     ("admin", &["address", "control"]),
     ("log", &["level", "format", "queries"]),
 ];
@@ -76,7 +83,7 @@ pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
 fn heading(table: &str) -> String {
     match table {
         "" => "at the top, outside any table".into(),
-        "route" => "in a [[route]]".into(),
+        "route" | "local.record" | "local.rewrite" => format!("in a [[{table}]]"),
         _ => format!("in [{table}]"),
     }
 }
@@ -92,7 +99,7 @@ mod tests {
             ("listen", "receive-buffer", "did you mean receive_buffer?"),
             ("route", "Timeout", "did you mean timeout?"),
             ("cache", "timeout", "it belongs in a [[route]]"),
-            ("local", "name", "it belongs in [node] or in a [[route]]"),
+            ("local", "name", "it belongs in [node] or in a [[route]] or in a [[local.record]]"),
             ("listen", "node", "it belongs at the top, outside any table"),
             ("cache", "colour", "known here: memory, stale, front"),
             ("cache", "", "known here: memory, stale, front"),

@@ -9,7 +9,8 @@ use super::item::Item;
 use super::reader::Section;
 use crate::config::units::ShowDuration;
 use crate::config::{
-    MAX_ROUTES, MAX_SUFFIXES, MAX_UPSTREAMS, Policy, Prefix, Route, UpstreamSource,
+    MAX_REBIND_ALLOW, MAX_ROUTES, MAX_SUFFIXES, MAX_UPSTREAMS, Nat64, Policy, Prefix, Route,
+    UpstreamSource,
 };
 use crate::wire::name::{Name, NameError};
 
@@ -84,6 +85,11 @@ fn one(table: &Section<'_, '_>, cache_stale: Duration, report: &mut Report<'_>) 
         max_negative_ttl: Duration::from_secs(if private { 5 } else { 3600 }),
         stale: if private { Duration::from_secs(60) } else { cache_stale },
         ports: 16,
+        follow_private: false,
+        rebind_protection: false,
+        rebind_allow: Vec::new(),
+        randomize_case: false,
+        dns64: dns64(table, private, report),
     };
     let policies = [
         ("in-order", Policy::InOrder),
@@ -96,6 +102,8 @@ fn one(table: &Section<'_, '_>, cache_stale: Duration, report: &mut Report<'_>) 
     table.duration("max_negative_ttl", Duration::ZERO..=DAY, &mut route.max_negative_ttl, report);
     table.duration("stale", Duration::ZERO..=7 * DAY, &mut route.stale, report);
     table.count("ports", 1..=256, &mut route.ports, report);
+    table.boolean("randomize_case", &mut route.randomize_case, report);
+    borders(table, &mut route, report);
     let name_at = table.item("name").map(|item| item.at);
     Read { route, at: table.at, key: table.key(), name_at, suffixes, reverse, upstreams }
 }
@@ -209,6 +217,50 @@ fn private(table: &Section<'_, '_>, is_root: bool, report: &mut Report<'_>) -> b
         report.warning(item.at, &item.key, what, "leave the key out unless that is meant");
     }
     private
+}
+
+/// What passes between this horizon and the private ones.
+fn borders(table: &Section<'_, '_>, route: &mut Route, report: &mut Report<'_>) {
+    table.boolean("follow_private", &mut route.follow_private, report);
+    table.boolean("rebind_protection", &mut route.rebind_protection, report);
+    let of = "domain names";
+    let allow = placed(table, "rebind_allow", of, MAX_REBIND_ALLOW, suffix, report);
+    route.rebind_allow = allow.into_iter().map(|placed| placed.value).collect();
+    let mut idle = |key: &str, what: &str, hint: &str| {
+        if let Some(item) = table.item(key) {
+            report.warning(item.at, &item.key, what, hint);
+        }
+    };
+    if route.private && route.follow_private {
+        let what = "a private route follows its aliases in any case";
+        idle("follow_private", what, "leave the key out");
+    }
+    if !route.rebind_protection && !route.rebind_allow.is_empty() {
+        let what = "nothing is removed that this could allow";
+        idle("rebind_allow", what, "add rebind_protection = true, or leave the key out");
+    }
+}
+
+fn dns64(table: &Section<'_, '_>, private: bool, report: &mut Report<'_>) -> Option<Nat64> {
+    let item = table.item("dns64")?;
+    let text = item.text(report, "a prefix in quotes, like \"64:ff9b::/96\", or \"\" for none")?;
+    if text.is_empty() {
+        return None;
+    }
+    match text.parse::<Nat64>() {
+        Ok(nat64) => {
+            if private && nat64.is_well_known() {
+                let what = "private addresses are not translated with the well-known prefix";
+                let hint = "use a prefix of your own, unless the addresses here are public";
+                report.warning(item.at, &item.key, what, hint);
+            }
+            Some(nat64)
+        }
+        Err(error) => {
+            item.error(report, &format!("{} {error}", quoted(text)), &error.hint());
+            None
+        }
+    }
 }
 
 /// `timeout` and `deadline`.

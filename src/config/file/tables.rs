@@ -1,4 +1,4 @@
-//! The small tables: `[cache]`, `[admit]`, `[local]`, `[admin]`, `[log]`.
+//! The small tables: `[cache]`, `[admit]`, `[admin]`, `[log]`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ use super::diagnostic::{Report, quoted};
 use super::item::Item;
 use super::reader::{Section, keep};
 use crate::config::{
-    Admin, Admit, Cache, CookieSecret, Level, Local, Log, LogFormat, Over, QueryLog, Refuse,
-    SingleLabel, Source, address,
+    Admin, Admit, Cache, CookieSecret, Level, Log, LogFormat, Over, QueryLog, Refuse, Source,
+    address,
 };
 
 /// The most entries of `allow`, and of `debug`.
@@ -28,6 +28,9 @@ pub(super) fn cache(root: &Section<'_, '_>, report: &mut Report<'_>) -> Cache {
     );
     let week = Duration::from_secs(7 * 86_400);
     table.duration("stale", Duration::ZERO..=week, &mut cache.stale, report);
+    let after = Duration::from_millis(50)..=Duration::from_secs(10);
+    table.duration("stale_after", after, &mut cache.stale_after, report);
+    table.boolean("prefetch", &mut cache.prefetch, report);
     table.count("front", 0..=1_048_576, &mut cache.front, report);
     cache
 }
@@ -84,14 +87,6 @@ fn source(item: &Item<'_, '_>, report: &mut Report<'_>) -> Option<Source> {
             None
         }
     }
-}
-
-pub(super) fn local(root: &Section<'_, '_>, report: &mut Report<'_>) -> Local {
-    let table = root.section("local", report);
-    let mut local = Local::default();
-    let words = [("nodata", SingleLabel::NoData), ("forward", SingleLabel::Forward)];
-    table.choice("single_label", &words, &mut local.single_label, report);
-    local
 }
 
 /// The table, and where its address stands if it is not the default.

@@ -50,6 +50,8 @@ families! {
         "Entries thrown out of the cache to make room.";
     CACHE_STALE COUNTER "horizond_cache_stale_served_total" ["route", "kind"]
         "Queries answered from an expired entry.";
+    CACHE_PREFETCH COUNTER "horizond_cache_prefetch_total" ["route"]
+        "Answers asked for anew before they expired.";
     UPSTREAM_REQUESTS COUNTER "horizond_upstream_requests_total" ["route", "upstream", "transport"]
         "Queries sent to an upstream.";
     UPSTREAM_RESPONSES COUNTER "horizond_upstream_responses_total"

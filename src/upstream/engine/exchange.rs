@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::super::choose::Order;
 use super::super::slots::Ticket;
 use super::RouteRef;
-use crate::accept::Accepted;
+use crate::accept::{Accepted, Spelling};
 use crate::answer::Question;
 use crate::cache::{Key, SharedKey};
 use crate::config::MAX_UPSTREAMS;
@@ -56,8 +56,19 @@ pub struct Attempt {
     pub edns: bool,
     /// When.
     pub sent: Tick,
+    /// The case of its name.
+    pub spelling: Spelling,
     /// Whether an answer is still waited for.
     pub open: bool,
+    /// Whether an answer in another case has come, and the server was asked over TCP for it.
+    pub doubted: bool,
+}
+
+impl Attempt {
+    /// One that was just sent.
+    pub fn new(place: u8, via: Via, edns: bool, spelling: Spelling, now: Tick) -> Attempt {
+        Attempt { place, via, edns, sent: now, spelling, open: true, doubted: false }
+    }
 }
 
 /// What an upstream did instead of answering.
@@ -175,6 +186,8 @@ pub struct Exchange {
     pub deadline: Tick,
     /// When its timer is due; timers that come earlier are old.
     pub timer: Tick,
+    /// When those who wait are to hear that it takes long, once.
+    pub late: Option<Tick>,
     /// Queries sent, in their order.
     pub attempts: SmallVec<[Attempt; 2]>,
     /// A truncated answer, in case nothing better comes.
@@ -197,6 +210,7 @@ impl Exchange {
             started: now,
             deadline: now + route.deadline,
             timer: now,
+            late: None,
             route,
             attempts: SmallVec::new(),
             fallback: None,

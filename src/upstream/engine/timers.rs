@@ -47,9 +47,13 @@ impl Engine {
     }
 
     fn on_timer(&mut self, ticket: Ticket, now: Tick) {
-        let Some(exchange) = self.exchanges.get_mut(ticket).filter(|e| now >= e.timer) else {
+        let Some(exchange) = self.exchanges.get_mut(ticket) else { return };
+        if exchange.late.take_if(|at| now >= *at).is_some() {
+            self.late.push((exchange.key.clone(), exchange.route.index));
+        }
+        if now < exchange.timer {
             return;
-        };
+        }
         let overdue = now >= exchange.deadline;
         if let Some(attempt) = exchange.attempts.last().copied().filter(|a| a.open) {
             exchange.note_cause(attempt.place, Cause::Timeout);

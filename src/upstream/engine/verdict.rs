@@ -5,8 +5,7 @@ use super::super::slots::{Slots, Ticket};
 use super::super::udp::Pending;
 use super::exchange::{Attempt, Cause, Exchange, Via};
 use super::{Engine, Outcome};
-use crate::accept::{Asked, Verdict, judge};
-use crate::cache::Key;
+use crate::accept::{Asked, Rules, Verdict, is_respelled, judge};
 use crate::config::Transport;
 use crate::telemetry::upstream::Failure;
 use crate::time::Tick;
@@ -25,15 +24,34 @@ impl Engine {
         let Some(attempt) = exchange.attempts.get(usize::from(pending.attempt)).copied() else {
             return false;
         };
-        let asked = Asked { question: exchange.question(), edns: attempt.edns };
-        let verdict = judge(asked, bytes, exchange.route.caps);
-        if verdict == Verdict::NotOurs {
-            return false;
+        let exact = transport == Transport::Udp;
+        let (edns, spelling) = (attempt.edns, attempt.spelling);
+        let asked = Asked { question: exchange.question(), edns, spelling, exact };
+        let route = &exchange.route;
+        let rules = Rules {
+            route: route.index,
+            name: &route.name,
+            caps: route.caps,
+            horizons: &*self.horizons,
+            rebinding: route.rebinding.as_ref(),
+        };
+        let verdict = judge(asked, bytes, &rules);
+        match verdict {
+            Verdict::NotOurs => return false,
+            Verdict::Respelled => {
+                self.doubt(pending, now);
+                return false;
+            }
+            _ => {}
         }
+        let folds = !exact && !spelling.is_folded() && is_respelled(asked, bytes);
         let served = exchange.route.clone();
         let upstream = &served.upstreams[usize::from(attempt.place)];
         self.end_attempt(pending);
         self.note_answer(upstream, bytes, attempt.sent, now);
+        if folds && let Some(lane) = self.lanes.get_mut(&upstream.id) {
+            lane.learn_folding(now);
+        }
         let (ticket, place) = (pending.exchange, attempt.place);
         let sent_again = match verdict {
             Verdict::Accepted(accepted) => {
@@ -60,13 +78,11 @@ impl Engine {
                     && self.try_upstream(ticket, place, Transport::Tcp, attempt.edns, now)
             }
             Verdict::NoEdns(rcode) => {
-                let dnssec_ok =
-                    self.exchanges.get(ticket).is_some_and(|e| Key::flags(e.key.as_bytes()).0);
                 self.note_cause(ticket, place, Cause::Answered(rcode, None));
                 if let Some(exchange) = self.exchanges.get_mut(ticket) {
                     exchange.choked |= u16::from(rcode != Rcode::BADVERS) << place;
                 }
-                !dnssec_ok && self.try_upstream(ticket, place, transport, false, now)
+                self.try_upstream(ticket, place, transport, false, now)
             }
             Verdict::Failed(failed) => {
                 let cause = match failed.rcode {
@@ -76,7 +92,7 @@ impl Engine {
                 self.note_cause(ticket, place, cause);
                 false
             }
-            Verdict::NotOurs => true,
+            Verdict::NotOurs | Verdict::Respelled => true,
         };
         if !sent_again {
             if let Some(exchange) = self.exchanges.get_mut(ticket) {
@@ -85,6 +101,19 @@ impl Engine {
             self.advance(ticket, now);
         }
         true
+    }
+
+    /// An answer over UDP was right but for the case. Where the server does not keep it, it says so over
+    /// TCP; where the answer was a guess, the real one may still come here. Guesses may come in numbers,
+    /// so it is asked once for each try.
+    fn doubt(&mut self, pending: Pending, now: Tick) {
+        let Some(exchange) = self.exchanges.get_mut(pending.exchange) else { return };
+        let Some(attempt) = exchange.attempts.get_mut(usize::from(pending.attempt)) else { return };
+        if std::mem::replace(&mut attempt.doubted, true) {
+            return;
+        }
+        let Attempt { place, edns, .. } = *attempt;
+        self.try_upstream(pending.exchange, place, Transport::Tcp, edns, now);
     }
 
     fn note_answer(&mut self, upstream: &Upstream, bytes: &[u8], sent: Tick, now: Tick) {

@@ -1,10 +1,13 @@
 //! Bytes from an upstream: what is accepted of them is sound and is what the upstream said.
 
-use horizond::accept::{Accepted, Asked, Caps, Verdict, judge};
+use horizond::accept::{
+    Accepted, Asked, Caps, Crossing, Horizons, Rules, Spelling, Verdict, judge,
+};
 use horizond::answer::{Kind, Question};
 use horizond::respond::{self, Ask, AskEdns, Ttl};
 use horizond::wire::edns::Ede;
 
+use super::believed::{encloses, passed_on};
 use super::naive::{self, Message};
 use super::rendered::{self, Made};
 use super::source::Source;
@@ -26,7 +29,10 @@ pub fn check(data: &[u8]) {
     let own = question_of(message).filter(|_| choice & 0x80 == 0);
     let (name, qtype, qclass) = own.unwrap_or((b"\x01a\x07example\0".to_vec(), 1, 1));
     let question = Question { name: &name, qtype, qclass };
-    let verdict = judge(Asked { question, edns: choice & 1 == 1 }, message, caps);
+    let asked = Asked { question, edns: choice & 1 == 1, spelling: Spelling::FOLDED, exact: false };
+    let rules = Rules { route: 0, name: "all", caps, horizons: &One, rebinding: None };
+    check_borders(asked, message, &Rules { horizons: &Halves, ..rules });
+    let verdict = judge(asked, message, &rules);
     let accepted = match &verdict {
         Verdict::Accepted(accepted) => accepted,
         Verdict::Truncated(Some(accepted)) => {
@@ -45,6 +51,59 @@ pub fn check(data: &[u8]) {
         (1, u16::MAX, choice & 4 == 4),
     ] {
         render(message, &came, accepted, caps, &client, (elapsed, room, edns));
+    }
+}
+
+/// A world with one horizon.
+struct One;
+
+impl Horizons for One {
+    fn owns(&self, _: u16, _: &[u8]) -> bool {
+        true
+    }
+
+    fn crossing(&self, _: u16, _: &[u8]) -> Crossing {
+        Crossing::Inside
+    }
+}
+
+/// A world in which every other name belongs to somebody else.
+struct Halves;
+
+impl Horizons for Halves {
+    fn owns(&self, _: u16, name: &[u8]) -> bool {
+        name.iter().fold(0, |sum, byte| sum ^ byte) & 1 == 0
+    }
+
+    fn crossing(&self, route: u16, target: &[u8]) -> Crossing {
+        if self.owns(route, target) { Crossing::Inside } else { Crossing::Follow }
+    }
+}
+
+/// Nothing is passed on about another horizon's names, but the zones that the question lies in.
+fn check_borders(asked: Asked<'_>, message: &[u8], rules: &Rules<'_>) {
+    let accepted = match judge(asked, message, rules) {
+        Verdict::Accepted(accepted) => accepted,
+        Verdict::Truncated(Some(accepted)) => *accepted,
+        _ => return,
+    };
+    let answer = &accepted.answer;
+    let left = naive::parse(answer.wire()).expect("what is made is sound");
+    let name = asked.question.name;
+    let mut chain = vec![name.to_vec()];
+    for rr in &left.records {
+        let ours = rr.owner == name || Halves.owns(0, &rr.owner);
+        let above = || chain.iter().any(|name| encloses(&rr.owner, name));
+        assert!(ours || rr.section == 1 && above(), "a stranger's record: {rr:?}");
+        if rr.rtype == 5 {
+            chain.push(rr.rdata.clone());
+        }
+    }
+    let target = left.records.iter().rfind(|rr| rr.section == 0 && rr.rtype == 5);
+    if answer.onward {
+        let target = target.expect("an alias leads onward");
+        assert!(!Halves.owns(0, &target.rdata), "the last alias leads out");
+        assert_eq!((answer.kind, answer.rcode().0), (Kind::Positive, 0));
     }
 }
 
@@ -77,7 +136,8 @@ fn render(
     assert!(out[len..].iter().all(|&byte| byte == 0xee), "nothing is written behind the answer");
     assert_eq!(out[2] & 0x04, 0, "AA is not ours to pass on");
     let ttl_cap = Some(ttl_cap(came, accepted.answer.kind, caps));
-    let made = Made { from: message, ttl_cap, ttl, room: out.len() };
+    let kept = |came: &Message, at: usize| passed_on(came)[at];
+    let made = Made { from: message, ttl_cap, ttl, room: out.len(), kept: &kept };
     rendered::check(&out[..len], &ask, &made);
 }
 
@@ -100,14 +160,17 @@ fn sane(ttl: u32) -> u32 {
     if ttl >> 31 == 1 { 0 } else { ttl }
 }
 
-/// The least TTL of answer and authority.
+/// The least TTL of what is passed on in answer and authority.
 fn least(came: &Message) -> Option<u32> {
-    came.records.iter().filter(|rr| rr.section < 2).map(|rr| sane(rr.ttl)).min()
+    let records = came.records.iter().zip(passed_on(came));
+    let counted = records.filter(|(rr, kept)| *kept && rr.section < 2);
+    counted.map(|(rr, _)| sane(rr.ttl)).min()
 }
 
 /// How long the SOA lets a negative answer be kept (RFC 2308, 5).
 fn negative(came: &Message) -> Option<u32> {
-    let soa = came.records.iter().find(|rr| rr.section == 1 && rr.rtype == 6)?;
+    let mut records = came.records.iter().zip(passed_on(came));
+    let (soa, _) = records.find(|(rr, kept)| *kept && rr.section == 1 && rr.rtype == 6)?;
     let numbers = soa.rdata.last_chunk::<20>().filter(|_| is_soa(&soa.rdata))?;
     let minimum = numbers.last_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes))?;
     Some(sane(soa.ttl).min(sane(minimum)).min(least(came)?))

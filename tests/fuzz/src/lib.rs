@@ -6,6 +6,7 @@
 //! error in the daemon's parser does not hide itself.
 
 pub mod accept;
+pub mod believed;
 pub mod config;
 pub mod naive;
 pub mod query;

@@ -32,7 +32,8 @@ pub fn check(data: &[u8]) {
     let mut out = vec![0xee; 1232];
     let len = respond::answer(answer.view(), &ask, ttl, note.as_ref(), &nsid, &mut out);
     assert!(out[len..].iter().all(|&byte| byte == 0xee), "nothing is written behind the answer");
-    let made = Made { from: answer.wire(), ttl_cap: None, ttl, room: out.len() };
+    let made =
+        Made { from: answer.wire(), ttl_cap: None, ttl, room: out.len(), kept: &|_, _| true };
     rendered::check(&out[..len], &ask, &made);
     check_cramped(&answer, &ask, ttl, usize::from(room % 600));
 }
@@ -41,7 +42,7 @@ pub fn check(data: &[u8]) {
 fn check_cramped(answer: &Answer, ask: &Ask<'_>, ttl: Ttl, room: usize) {
     let mut out = vec![0; room];
     let len = respond::answer(answer.view(), ask, ttl, None, b"node", &mut out);
-    let made = Made { from: answer.wire(), ttl_cap: None, ttl, room };
+    let made = Made { from: answer.wire(), ttl_cap: None, ttl, room, kept: &|_, _| true };
     if len > 0 {
         rendered::check(&out[..len], ask, &made);
     } else {

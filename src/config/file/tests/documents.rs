@@ -1,15 +1,19 @@
 //! The files under `config/`: they must say what the code does.
 
+use std::time::Duration;
+
 use super::*;
 use crate::config::{Admin, Admit, Cache, Listen, Local, Log, Node, Route, Transport};
 use crate::config::{UpstreamAddr, UpstreamSource};
 
 const REFERENCE: &str = include_str!("../../../../config/horizond.toml");
 
-/// The file with its commented-out keys made real.
+/// The file with its commented-out keys and tables made real.
 fn uncommented() -> String {
     let line = |line: &str| match line.strip_prefix('#') {
-        Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase()) => format!("{key}\n"),
+        Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => {
+            format!("{key}\n")
+        }
         _ => format!("{line}\n"),
     };
     REFERENCE.lines().map(line).collect()
@@ -65,6 +69,8 @@ fn reference_with_the_keys_that_are_left_out() {
     assert_eq!(full.node.name.as_deref(), Some("node-1"));
     // The others are written with the values that a private route has by default.
     assert_eq!(full.routes, plain.routes);
+    assert_eq!((full.local.records.len(), full.local.rewrites.len()), (1, 1));
+    assert_eq!(full.local.records[0].ttl, Duration::from_secs(300));
 }
 
 #[test]

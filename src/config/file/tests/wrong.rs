@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::config::{MAX_ROUTES, MAX_SUFFIXES, MAX_UPSTREAMS};
+use crate::config::{MAX_LOCAL_RECORDS, MAX_LOCAL_VALUES, MAX_REWRITES};
+use crate::config::{MAX_REBIND_ALLOW, MAX_ROUTES, MAX_SUFFIXES, MAX_UPSTREAMS};
 
 /// A text and the errors that it must have.
 struct Case {
@@ -92,6 +93,16 @@ fn limits() {
         ["4:13 route[0].upstreams: 17 entries are too many; at most 16"]
     );
 
+    let allowed = |count: usize| -> String {
+        let list: String = (0..count).map(|i| format!("\"a{i}\",")).collect();
+        format!("{ROUTE}rebind_protection = true\nrebind_allow = [{list}]\n")
+    };
+    assert!(read(&allowed(MAX_REBIND_ALLOW)).is_ok());
+    assert_eq!(
+        shown(&read(&allowed(MAX_REBIND_ALLOW + 1)).unwrap_err().list),
+        ["6:16 route[0].rebind_allow: 1025 entries are too many; at most 1024"]
+    );
+
     let suffixes = |count: usize| -> String {
         let list = |from: usize, to: usize| -> String {
             (from..to).map(|i| format!("\"{i}.a\",")).collect()
@@ -104,5 +115,44 @@ fn limits() {
         shown(&read(&suffixes(MAX_SUFFIXES + 1)).unwrap_err().list),
         ["5:1 route[1]: more than 100000 suffixes and prefixes in all routes together; \
           use shorter suffixes and prefixes"]
+    );
+}
+
+#[test]
+fn limits_of_local_data() {
+    let table = |name: usize, value: &str| {
+        format!("[[local.record]]\nname = \"{name}.lan\"\ntype = \"TXT\"\nvalue = {value}\n")
+    };
+    let tables = |count: usize| (0..count).map(|i| table(i, "\"\"")).collect::<String>() + ROUTE;
+    assert!(read(&tables(MAX_LOCAL_RECORDS)).is_ok());
+    assert_eq!(
+        shown(&read(&tables(MAX_LOCAL_RECORDS + 1)).unwrap_err().list),
+        ["1:1 local.record: 10001 entries are too many; at most 10000"]
+    );
+
+    let values = |count: usize, len: usize| {
+        let list: String = (0..count).map(|i| format!("\"{i:0>len$}\",")).collect();
+        table(0, &format!("[{list}]")) + ROUTE
+    };
+    assert!(read(&values(MAX_LOCAL_VALUES, 3)).is_ok());
+    assert_eq!(
+        shown(&read(&values(MAX_LOCAL_VALUES + 1, 3)).unwrap_err().list),
+        ["4:9 local.record[0].value: 257 entries are too many; at most 256"]
+    );
+    // Each takes 13 bytes beside its text.
+    assert!(read(&values(64, 16_384 / 64 - 13)).is_ok());
+    assert_eq!(
+        shown(&read(&values(64, 16_384 / 64 - 12)).unwrap_err().list),
+        ["4:9 local.record[0].value: the values take 16448 bytes of an answer; at most 16384"]
+    );
+
+    let rewrites = |count: usize| {
+        let table = |i: usize| format!("[[local.rewrite]]\nfrom = \"{i}.a\"\nto = \"b\"\n");
+        (0..count).map(table).collect::<String>() + ROUTE
+    };
+    assert!(read(&rewrites(MAX_REWRITES)).is_ok());
+    assert_eq!(
+        shown(&read(&rewrites(MAX_REWRITES + 1)).unwrap_err().list),
+        ["1:1 local.rewrite: 10001 entries are too many; at most 10000"]
     );
 }
