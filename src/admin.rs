@@ -3,8 +3,9 @@
 //! All of it runs on the admin thread (a current-thread runtime that the program makes), so that a
 //! costly scrape never stands between a query and its answer. What listens on the network
 //! ([`http`]) shows only what is harmless; the rest ([`control`]) is for who may open the socket.
-//! Nothing here changes anything: every endpoint is a GET that reads.
+//! A GET reads and changes nothing; what changes something is a POST, and on the control socket.
 
+pub mod cache;
 pub mod control;
 pub mod http;
 pub mod render;

@@ -139,8 +139,9 @@ async fn serve(config: &Config, options: &Options, signals: Signals) -> Result<(
     }
     if let Some(control) = control {
         let (source, stats, until) = (Arc::clone(&picture), Arc::clone(&stats), until_stop());
+        let cache = Arc::clone(&picture);
         tasks.spawn(async move {
-            if let Err(error) = control.serve(source, stats, until).await {
+            if let Err(error) = control.serve(source, cache, stats, until).await {
                 tracing::error!(%error, "the control socket is not served");
             }
         });

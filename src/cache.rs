@@ -3,27 +3,37 @@
 //! Answers lie in a table of our own (`cache::table`), failures apart from them (`cache::failures`).
 //! Each thread has a small table of its own in front ([`Front`]). When an entry is fresh or stale is
 //! decided by the clock that comes in as an argument. The cache knows nothing of clients and upstreams;
-//! what may be put into it is decided by [`crate::accept`] and [`crate::serve`].
+//! what may be put into it is decided by [`crate::accept`] and [`crate::serve`]. Operators look into it
+//! (`cache::look`) and empty it (`cache::flush`) without anybody who asks noticing.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::answer::Kind;
 use crate::time::Tick;
 
+mod denials;
 mod entry;
 mod failures;
+mod flush;
 mod front;
 mod key;
+mod look;
+mod scope;
 mod slots;
 mod table;
 
+use denials::Denials;
 use failures::Failures;
+use flush::Flushes;
 use table::Table;
 
 pub use entry::{Entry, Freshness};
 pub use front::Front;
 pub use key::{Key, Probe, SharedKey};
+pub use look::{Cursor, NoCursor};
+pub use scope::{Filter, Scope};
 
 /// The hash of a folded name, by the cache's own hasher: differs from process to process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +108,8 @@ pub struct Cache {
     memory: u64,
     routes: usize,
     epoch: AtomicU64,
+    flushes: Flushes,
+    denials: Denials,
 }
 
 impl Cache {
@@ -111,6 +123,8 @@ impl Cache {
             memory,
             routes,
             epoch: AtomicU64::new(0),
+            flushes: Flushes::default(),
+            denials: Denials::new(),
         }
     }
 
@@ -154,7 +168,7 @@ impl Cache {
             self.failures.put(key.bytes, entry);
         } else {
             self.failures.remove(key.bytes);
-            self.answers.put(key, entry);
+            self.answers.put(key, entry, || true);
         }
     }
 
@@ -165,11 +179,27 @@ impl Cache {
         self.answers.remove(key);
     }
 
-    /// Forgets everything.
-    pub fn clear(&self) {
-        self.epoch.fetch_add(1, Ordering::Release);
-        self.answers.clear();
-        self.failures.clear();
+    /// Notes that a name is about to be kept as one that does not exist, so that names below it
+    /// are not asked for: [`Cache::may_deny`] is true of it for [`Cache::DENIES_FOR`] at least.
+    pub fn note_denied(&self, name: NameHash) {
+        self.denials.add(name);
+    }
+
+    /// How long after it came an NXDOMAIN may be held against names below: for as long it is sure
+    /// that who learns of such a name finds the NXDOMAIN and takes it away.
+    pub const DENIES_FOR: Duration = Denials::KEPT;
+
+    /// Whether there can be a name for which [`Cache::may_deny`] is true.
+    #[inline]
+    pub fn denies_any(&self) -> bool {
+        !self.denials.is_empty()
+    }
+
+    /// Whether a name may be known not to exist ([`Cache::note_denied`]): a guess that takes no lock,
+    /// and that errs on the side of yes.
+    #[inline]
+    pub fn may_deny(&self, name: NameHash) -> bool {
+        self.denials.may_have(name)
     }
 
     /// Changes whenever everything is forgotten.
@@ -188,6 +218,7 @@ impl Cache {
     pub fn tidy(&self, now: Tick) {
         self.answers.tidy(now);
         self.failures.tidy();
+        self.denials.tidy(now);
     }
 
     /// How much each route and kind holds.

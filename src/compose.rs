@@ -11,19 +11,21 @@
 mod chain;
 mod copy;
 mod denied;
+mod names;
 
 use smallvec::SmallVec;
 
 pub use chain::target;
 pub(crate) use copy::{Copied, Copier};
 pub use denied::denied_below;
+use names::are_same;
 
 use crate::answer::{Answer, Kind, Question, View, Writer};
 use crate::respond::Ttl;
 use crate::wire::edns::{Ede, EdeRef};
 use crate::wire::header::{Header, flag};
 use crate::wire::name::Name;
-use crate::wire::records::{NameBuf, Record, Records, names_in, skip_name};
+use crate::wire::records::{Record, Records, names_in, skip_name};
 use crate::wire::{read_u16, rtype};
 
 /// An answer to one name of a chain.
@@ -60,8 +62,8 @@ pub type Back<'a> = dyn Fn(&[u8]) -> Option<Name> + 'a;
 /// - TTLs are counted down part by part: the answer's own begin now.
 ///
 /// `back` is applied to all owners and to the names in the RDATA of types that RFC 3597, 4, lets
-/// servers read, so that chains hold; all other RDATA is copied byte for byte. Owners are compressed where an
-/// equal name stands written out before; everything else is written out.
+/// servers read, so that chains hold; all other RDATA is copied byte for byte. Owners are compressed
+/// where an equal name stands written out before; everything else is written out.
 ///
 /// What does not fit into 65,535 bytes is left out from the end, with TC unless only additional
 /// records are missing (RFC 2181, 9). `None` where there is no part, or one does not parse.
@@ -185,11 +187,7 @@ fn is_same((a, one): (&[u8], &Record), (b, two): (&[u8], &Record)) -> bool {
     let kind = |r: &Record| (r.section, r.rtype, r.class);
     kind(one) == kind(two)
         && rdata_is_same((a, one), (b, two)).unwrap_or(false)
-        && name_is_same((a, one.start), (b, two.start)).unwrap_or(false)
-}
-
-fn name_is_same((a, one): (&[u8], usize), (b, two): (&[u8], usize)) -> Option<bool> {
-    Some(NameBuf::expand(a, one)?.as_wire() == NameBuf::expand(b, two)?.as_wire())
+        && are_same((a, one.start), (b, two.start)).unwrap_or(false)
 }
 
 fn rdata_is_same((a, one): (&[u8], &Record), (b, two): (&[u8], &Record)) -> Option<bool> {
@@ -199,7 +197,7 @@ fn rdata_is_same((a, one): (&[u8], &Record), (b, two): (&[u8], &Record)) -> Opti
     let (mut at, mut other) = (one.rdata.start + front, two.rdata.start + front);
     let mut same = a.get(one.rdata.start..at)? == b.get(two.rdata.start..other)?;
     for _ in 0..names {
-        same = same && name_is_same((a, at), (b, other))?;
+        same = same && are_same((a, at), (b, other))?;
         (at, other) = (skip_name(a, at)?, skip_name(b, other)?);
     }
     Some(same && a.get(at..one.rdata.end)? == b.get(other..two.rdata.end)?)

@@ -37,8 +37,8 @@ pub fn applies(question: Question<'_>, dnssec_ok: bool, checking_disabled: bool)
 
 /// Whether an answer to a question for AAAA has to be replaced by one made of the name's A records:
 ///
-/// - no, where it has an AAAA that counts (RFC 6147, 5.1.1). Those under `::ffff:0:0/96` do not (5.1.4): no
-///   host with IPv6 alone can use them;
+/// - no, where it has an AAAA that counts (RFC 6147, 5.1.1). Those under `::ffff:0:0/96` do not
+///   (5.1.4): no host with IPv6 alone can use them;
 /// - no, where it is NXDOMAIN: the name has no A either (5.1.2);
 /// - yes, where it is empty, be it at the end of a chain (5.1.5), or any other failure, which counts as
 ///   an empty answer (5.1.2; 5.1.3 for silence).

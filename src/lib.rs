@@ -39,6 +39,7 @@ pub mod admit;
 pub mod answer;
 pub mod app;
 pub mod cache;
+pub mod cni;
 pub mod coalesce;
 pub mod compose;
 pub mod config;

@@ -30,6 +30,7 @@ use crate::wire::{CLASS_IN, rtype};
 
 mod borders;
 mod chaos;
+mod denied;
 mod foresee;
 mod hosts;
 mod journey;
@@ -45,7 +46,6 @@ pub use server::{Acls, RoutePolicy, Server};
 pub use settle::Settled;
 pub use waiter::{ReplyTo, StreamSink, Waiter};
 
-use settle::Look;
 use waiter::Waiting;
 
 /// Who asks, and how.
@@ -343,14 +343,7 @@ impl Desk {
         let Some(owner) = owner else {
             return self.reply(reply, &unowned(question), Source::Refused, out);
         };
-        let known = match self.no_such_name(key, owner.route, now) {
-            Look::Found(settled) => Some(settled),
-            look => {
-                late |= matches!(look, Look::Stale);
-                self.remembered_failure(key, owner.route, now)
-            }
-        };
-        if let Some(settled) = known {
+        if let Some(settled) = self.recall(key, &owner, now, &mut late) {
             if !settled.entry.is_whole() {
                 return self.beginning_of(reply, settled, out);
             }

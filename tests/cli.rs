@@ -177,7 +177,7 @@ fn version_and_help() {
     assert_eq!(out.trim_end(), concat!("horizond ", env!("CARGO_PKG_VERSION")));
     let (run, out, _) = output(&["--help"]);
     assert!(run.status.success());
-    for word in ["run", "check", "status", "demo", "Usage"] {
+    for word in ["run", "check", "status", "cache", "demo", "Usage"] {
         assert!(out.contains(word), "{word} is missing from\n{out}");
     }
     let (run, _, err) = output(&["chekc"]);
@@ -228,6 +228,160 @@ fn status_without_a_daemon_says_so() {
     let (run, out, err) = output(&["status", "--control", "/nowhere/control.sock"]);
     assert_eq!((run.status.code(), out.as_str()), (Some(69), ""));
     assert!(err.contains("/nowhere/control.sock") && err.contains("running"), "{err}");
+}
+
+#[test]
+fn the_cache_of_no_daemon_is_told_like_its_status() {
+    for args in [&["flush", "--all"][..], &["dump"], &["dump", "--json"], &["stats"]] {
+        let args = [&["cache"], args, &["--control", "/nowhere/control.sock"]].concat();
+        let (run, out, err) = output(&args);
+        assert_eq!((run.status.code(), out.as_str()), (Some(69), ""), "{args:?}");
+        assert!(err.contains("/nowhere/control.sock") && err.contains("running"), "{err}");
+    }
+}
+
+#[test]
+fn a_flush_wants_exactly_one_scope() {
+    for (args, told) in [
+        (&["flush"][..], "--name <NAME>|--suffix <NAME>|--route <ROUTE>|--all"),
+        (&["flush", "--all", "--name", "a.example"], "cannot be used with"),
+        (&["flush", "--suffix", "a.example", "--route", "internet"], "cannot be used with"),
+        (&["flush", "--name", "a..example"], "has an empty label"),
+        (&["dump", "--limit", "0"], "--limit"),
+        (&[], "Usage: horizond cache"),
+    ] {
+        let (run, out, err) = output(&[&["cache"], args].concat());
+        assert_eq!((run.status.code(), out.as_str()), (Some(2), ""), "{args:?}");
+        assert!(err.contains(told), "{told} not in\n{err}");
+    }
+}
+
+/// A daemon with one route, `internet`, whose upstream the test plays.
+struct Forwarder {
+    _dir: TempDir,
+    daemon: Running,
+    upstream: UdpSocket,
+    listen: SocketAddr,
+    control: String,
+}
+
+impl Forwarder {
+    fn start() -> Forwarder {
+        let dir = TempDir::new().unwrap();
+        let upstream = UdpSocket::bind(address(5300)).unwrap();
+        upstream.set_read_timeout(Some(BOUND)).unwrap();
+        let listen = address(5300);
+        let control = dir.path().join("control.sock").to_str().unwrap().to_owned();
+        let text = config(listen, upstream.local_addr().unwrap())
+            .replace("control = \"\"", &format!("control = \"{control}\""));
+        let path = write(&dir, "cache.toml", &text);
+        let daemon = Running::start(&["run", "--config", &path]);
+        Forwarder { _dir: dir, daemon, upstream, listen, control }
+    }
+
+    /// What the upstream is asked next, and by whom.
+    fn receive(&self) -> (Vec<u8>, SocketAddr) {
+        let mut buffer = [0; 2048];
+        let (len, peer) = self.upstream.recv_from(&mut buffer).unwrap();
+        (buffer[..len].to_vec(), peer)
+    }
+
+    /// Asks for a name that the upstream must be asked for; `before` is done before that answers.
+    fn miss(&self, name: &str, before: impl FnOnce()) {
+        let client = ask_udp(self.listen, &question(7, name));
+        let (query, peer) = self.receive();
+        assert_eq!(query[12..][..name.len() + 2], question(7, name)[12..][..name.len() + 2]);
+        before();
+        self.upstream.send_to(&answer(&query), peer).unwrap();
+        let got = get_udp(&client);
+        assert_eq!((got[3] & 15, &got[got.len() - 4..]), (0, &[192, 0, 2, 7][..]));
+    }
+
+    /// Asks for a name that is in the cache: nobody plays the upstream meanwhile.
+    fn hit(&self, name: &str) {
+        let got = get_udp(&ask_udp(self.listen, &question(8, name)));
+        assert_eq!((got[3] & 15, &got[got.len() - 4..]), (0, &[192, 0, 2, 7][..]));
+    }
+
+    /// What `horizond cache` says.
+    fn cache(&self, args: &[&str]) -> String {
+        let args = [&["cache"], args, &["--control", &self.control]].concat();
+        let (run, out, err) = output(&args);
+        assert_eq!((run.status.code(), err.as_str()), (Some(0), ""), "{args:?}");
+        out
+    }
+}
+
+#[test]
+fn what_is_flushed_is_asked_again_and_nothing_else() {
+    let run = Forwarder::start();
+    for name in ["www.example.com", "a.www.example.com", "www.example.net"] {
+        run.miss(name, || {});
+        run.hit(name);
+    }
+    assert_eq!(run.cache(&["flush", "--name", "WWW.Example.COM"]), "1 entry forgotten\n");
+    run.hit("a.www.example.com");
+    run.miss("www.example.com", || {});
+    assert_eq!(run.cache(&["flush", "--suffix", "example.com."]), "2 entries forgotten\n");
+    run.hit("www.example.net");
+    run.miss("a.www.example.com", || {});
+    assert_eq!(run.cache(&["flush", "--route", "internet"]), "2 entries forgotten\n");
+    run.miss("www.example.net", || {});
+    assert_eq!(run.cache(&["flush", "--all"]), "1 entry forgotten\n");
+    assert_eq!(run.cache(&["flush", "--all"]), "0 entries forgotten\n");
+    // What was under way answers those who wait for it, and is not kept.
+    run.miss("www.example.com", || {
+        assert_eq!(run.cache(&["flush", "--name", "www.example.com"]), "0 entries forgotten\n");
+    });
+    run.miss("www.example.com", || {});
+    run.hit("www.example.com");
+    let args = ["cache", "flush", "--route", "intrenet", "--control", &run.control];
+    let (refused, out, err) = output(&args);
+    assert_eq!((refused.status.code(), out.as_str()), (Some(1), ""));
+    assert_eq!(err, "horizond: there is no route \"intrenet\": there are internet\n");
+}
+
+#[test]
+fn the_cache_is_shown_to_people_and_to_programs() {
+    let mut run = Forwarder::start();
+    for name in ["www.example.com", "b.example.com", "www.example.net"] {
+        run.miss(name, || {});
+    }
+    run.hit("www.example.net");
+    let shown = run.cache(&["dump"]);
+    let lines: Vec<Vec<&str>> =
+        shown.lines().map(|line| line.split("  ").map(str::trim).collect()).collect();
+    let first = |line: &[&str]| line[0].to_owned();
+    let names: Vec<String> = lines.iter().map(|line| first(line)).collect();
+    assert_eq!(names, ["NAME", "b.example.com.", "www.example.com.", "www.example.net."]);
+    let limited = run.cache(&["dump", "--limit", "2"]);
+    assert_eq!(limited.lines().count(), 4);
+    assert!(limited.lines().last().unwrap().starts_with("... and more than these 2"), "{limited}");
+    assert_eq!(run.cache(&["dump", "--limit", "3"]).lines().count(), 4);
+    let shown = run.cache(&["dump", "--json", "--suffix", "example.COM", "--route", "internet"]);
+    let entries: Vec<serde_json::Value> =
+        shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(entries.len(), 2);
+    for entry in &entries {
+        assert!(entry["name"].as_str().unwrap().ends_with(".example.com."), "{entry}");
+        for (key, value) in
+            [("type", "A"), ("route", "internet"), ("kind", "positive"), ("rcode", "NOERROR")]
+        {
+            assert_eq!(entry[key], value, "{entry}");
+        }
+        let (age, left) = (entry["age_s"].as_u64().unwrap(), entry["ttl_s"].as_u64().unwrap());
+        assert!((58..=60).contains(&(age + left)) && entry["stale_s"] == 86_400, "{entry}");
+    }
+    assert_eq!(run.cache(&["dump", "--json", "--limit", "1"]).lines().count(), 1);
+    let stats: serde_json::Value = serde_json::from_str(&run.cache(&["stats", "--json"])).unwrap();
+    assert_eq!((&stats["entries"], &stats["evictions"]), (&3.into(), &0.into()));
+    let route = &stats["routes"][0];
+    assert_eq!((&route["route"], &route["positive"]), (&"internet".into(), &3.into()));
+    assert_eq!((&route["hits"], &route["misses"]), (&1.into(), &3.into()));
+    let shown = run.cache(&["stats"]);
+    assert!(shown.starts_with("3 entries, ") && shown.contains("(25.0% hits)"), "{shown}");
+    run.daemon.terminate();
+    assert_eq!(run.daemon.wait().code(), Some(0));
 }
 
 #[test]

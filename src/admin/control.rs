@@ -1,9 +1,16 @@
-//! The control socket: `/status` as JSON over HTTP on a Unix socket.
+//! The control socket: HTTP on a Unix socket, JSON in its answers.
+//!
+//! | request | what it does |
+//! | --- | --- |
+//! | `GET /status` | the daemon at one moment |
+//! | `GET /cache/stats` | the cache's figures, by route |
+//! | `GET /cache/dump?[suffix=NAME][&route=ROUTE][&limit=N][&from=NEXT]` | a page of entries, and what to give as `from` for the next |
+//! | `POST /cache/flush?name=NAME`, or `suffix=NAME`, `route=ROUTE`, `all` | forgets; says how many entries went |
 //!
 //! The file's mode is 0600 from the moment it can be seen: it is made in a private directory and
 //! then moved into place. A socket that a crashed run left behind is replaced, one that somebody
-//! answers on is not. `curl --unix-socket PATH http://horizond/status` works, and [`get`] is the
-//! same for the command line.
+//! answers on is not. `curl --unix-socket PATH http://horizond/status` works, and [`get`] and
+//! [`post`] are the same for the command line.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -13,14 +20,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hyper::StatusCode;
+use hyper::header::{ALLOW, HeaderValue};
 
+use super::cache::CacheSource;
 use super::server::{self, Endpoints, Limits, Reply, reply, text};
 use super::status::Status;
 use crate::telemetry::stats::Stats;
 
+mod cache;
 mod client;
+mod query;
 
-pub use client::{ControlError, get};
+pub use cache::LONGEST_PAGE;
+pub use client::{ControlError, get, post};
+pub use query::{QueryError, encode};
 
 /// Who knows the daemon's status: the core.
 pub trait StatusSource: Send + Sync + 'static {
@@ -89,12 +102,13 @@ impl ControlSocket {
     pub async fn serve(
         self,
         source: Arc<dyn StatusSource>,
+        cache: Arc<dyn CacheSource>,
         stats: Arc<Stats>,
         stop: impl Future<Output = ()>,
     ) -> io::Result<()> {
         let _file = self.file;
         let listener = tokio::net::UnixListener::from_std(self.listener)?;
-        let endpoints = Arc::new(Control { source });
+        let endpoints = Arc::new(Control { source, cache });
         server::serve(listener, endpoints, stats, Limits::default(), stop).await;
         Ok(())
     }
@@ -180,16 +194,36 @@ impl Drop for PrivateDirectory {
 
 struct Control {
     source: Arc<dyn StatusSource>,
+    cache: Arc<dyn CacheSource>,
 }
 
+const FLUSH: &str = "/cache/flush";
+
 impl Endpoints for Control {
-    async fn get(&self, path: &str) -> Reply {
+    async fn get(&self, path: &str, query: &str) -> Reply {
         match path {
             "/status" => match serde_json::to_vec(&self.source.status()) {
                 Ok(json) => reply(StatusCode::OK, "application/json", json),
                 Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
             },
-            _ => text(StatusCode::NOT_FOUND, "there is /status\n"),
+            "/cache/stats" => cache::stats(self.cache.as_ref()),
+            "/cache/dump" => cache::dump(&self.cache, query).await,
+            FLUSH => {
+                let mut reply = text(StatusCode::METHOD_NOT_ALLOWED, "only POST is allowed here\n");
+                reply.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+                reply
+            }
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "there are /status, /cache/stats, /cache/dump and, to be posted, /cache/flush\n",
+            ),
+        }
+    }
+
+    async fn post(&self, path: &str, query: &str) -> Option<Reply> {
+        match path {
+            FLUSH => Some(cache::flush(&self.cache, query).await),
+            _ => None,
         }
     }
 }

@@ -43,7 +43,7 @@ struct Http<R> {
 }
 
 impl<R: Ready> Endpoints for Http<R> {
-    async fn get(&self, path: &str) -> Reply {
+    async fn get(&self, path: &str, _query: &str) -> Reply {
         match path {
             "/metrics" => self.metrics(),
             "/healthz" => text(StatusCode::OK, "ok\n"),

@@ -1,8 +1,10 @@
-//! `/status` for people: a few lines and a table.
+//! What the control socket says, for people: a few lines and a table.
 
 use std::fmt::Write;
 
 use super::status::{RouteStatus, Status, UpstreamStatus};
+
+pub mod cache;
 
 /// What `horizond status` prints. Text that comes from the configuration cannot move the cursor or
 /// change colours.
@@ -10,8 +12,12 @@ pub fn render_status(status: &Status) -> String {
     let mut out = head(status);
     out.push('\n');
     out.push_str(&table(&routes(&status.routes)));
-    // Control characters other than our own line breaks.
-    out.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
+    printable(&out)
+}
+
+/// Text without control characters, other than our own line breaks.
+fn printable(text: &str) -> String {
+    text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
 }
 
 fn head(status: &Status) -> String {
@@ -109,8 +115,8 @@ fn suffixes(route: &RouteStatus) -> String {
 }
 
 /// Columns as wide as their widest cell, two spaces apart.
-fn table(rows: &[Row]) -> String {
-    let mut widths = [0; COLUMNS.len()];
+fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());

@@ -29,8 +29,14 @@ pub type Reply = Response<Full<Bytes>>;
 
 /// What a server answers.
 pub trait Endpoints: Send + Sync + 'static {
-    /// The answer to `GET path`. May be dropped at any await when the client's time is over.
-    fn get(&self, path: &str) -> impl Future<Output = Reply> + Send;
+    /// The answer to `GET path?query`. May be dropped at any await when the client's time is over.
+    fn get(&self, path: &str, query: &str) -> impl Future<Output = Reply> + Send;
+
+    /// The answer to `POST path?query`, whose body is ignored; `None` where nothing is to be posted.
+    /// May be dropped as the other.
+    fn post(&self, _path: &str, _query: &str) -> impl Future<Output = Option<Reply>> + Send {
+        std::future::ready(None)
+    }
 }
 
 /// Where connections come from.
@@ -142,8 +148,14 @@ where
 }
 
 async fn respond<E: Endpoints>(endpoints: &E, request: &Request<Incoming>) -> Reply {
+    let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
     if request.method() == Method::GET {
-        return endpoints.get(request.uri().path()).await;
+        return endpoints.get(path, query).await;
+    }
+    if request.method() == Method::POST
+        && let Some(reply) = endpoints.post(path, query).await
+    {
+        return reply;
     }
     let mut reply = text(StatusCode::METHOD_NOT_ALLOWED, "only GET is allowed\n");
     reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));

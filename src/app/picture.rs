@@ -20,6 +20,8 @@ use crate::telemetry::snapshot::Snapshot;
 use crate::telemetry::stats::Stats;
 use crate::upstream::Upstream;
 
+mod cache;
+
 /// Everything that there is to be told.
 pub struct Picture {
     pub server: Arc<Server>,

@@ -15,6 +15,9 @@ use horizond::config::{Config, LogFormat, QueryLog};
 use horizond::demo;
 use horizond::telemetry::logs;
 
+#[path = "horizond/cache.rs"]
+mod cache;
+
 /// Exit codes of sysexits(3), so that service managers can tell a bad file from a busy port.
 mod exit {
     /// Something that was needed cannot be had: an address, a privilege, a running daemon.
@@ -42,6 +45,8 @@ enum Command {
     Check(ConfigFile),
     /// Show a running daemon's routes, upstreams and cache
     Status(StatusArgs),
+    /// Look into a running daemon's cache, or empty it
+    Cache(cache::CacheArgs),
     /// Three horizons on loopback and the forwarder in front of them; needs nothing
     Demo(DemoArgs),
 }
@@ -91,6 +96,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run(&args.config, started),
         Command::Check(args) => check(&args.config),
         Command::Status(args) => status(&args),
+        Command::Cache(args) => cache::run(&args),
         Command::Demo(args) => run_demo(&args, started),
     }
 }

@@ -183,6 +183,16 @@ impl Entry {
         self.wire().get(header::LEN..end.saturating_sub(4)).unwrap_or(&[])
     }
 
+    /// Whether it was asked for with DO and with CD.
+    pub fn asked_with(&self) -> (bool, bool) {
+        Key::flags(&[self.head().flags])
+    }
+
+    /// Whether it says of the name, whatever the type, that it does not exist ([`Key::of_name`]).
+    pub fn is_of_name(&self) -> bool {
+        Key::is_of_name(&[self.head().flags])
+    }
+
     /// The question's type; 0 where there is no question.
     pub fn qtype(&self) -> u16 {
         let end = usize::from(self.head().question_end);
@@ -362,9 +372,9 @@ impl Entry {
         often && !self.head().renewing.swap(true, Ordering::Relaxed)
     }
 
-    /// Its uses that count.
-    #[cfg(test)]
-    pub(super) fn uses(&self) -> u8 {
+    /// How often it was used, as far as that counts: the table takes one off where it would else
+    /// be let go.
+    pub fn uses(&self) -> u8 {
         self.head().uses.load(Ordering::Relaxed)
     }
 

@@ -4,6 +4,7 @@
 //! table with its timers serves them as it is.
 
 use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -19,7 +20,7 @@ use super::Entry;
 const OVERHEAD: usize = 330;
 
 /// A key as the table owns it; looked up by its bytes.
-#[derive(PartialEq, Eq)]
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Stored(Box<[u8]>);
 
 impl Hash for Stored {
@@ -127,9 +128,40 @@ impl Failures {
         }
     }
 
-    pub fn clear(&self) {
-        self.inner.invalidate_all();
+    /// Lets go of every failure for which `goes`, and returns how many that were.
+    pub fn flush(&self, goes: impl Fn(&Entry) -> bool) -> u64 {
+        let mut count = 0;
+        // A part of the table at a time, without a lock.
+        for (key, entry) in self.inner.iter() {
+            if goes(&entry) {
+                self.inner.invalidate(&key.0[..]);
+                count += 1;
+            }
+        }
         self.inner.run_pending_tasks();
+        count
+    }
+
+    /// Up to `most` failures for which `wanted`, with what `hash` makes of their keys, in its order,
+    /// from a hash on.
+    pub fn page(
+        &self,
+        from: u64,
+        most: usize,
+        hash: impl Fn(&[u8]) -> u64,
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> Vec<(u64, Entry)> {
+        let mut least = BTreeMap::new();
+        for (key, entry) in self.inner.iter().filter(|(_, entry)| wanted(entry)) {
+            let hash = hash(&key.0);
+            if hash >= from {
+                least.insert((hash, key), entry);
+            }
+            if least.len() > most {
+                least.pop_last();
+            }
+        }
+        least.into_iter().map(|((hash, _), entry)| (hash, entry)).collect()
     }
 
     pub fn tidy(&self) {

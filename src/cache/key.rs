@@ -83,6 +83,11 @@ impl Key {
         (flags & Key::DO != 0, flags & Key::CD != 0)
     }
 
+    /// Whether a key's bytes are such a place as [`Key::of_name`] gives.
+    pub(super) fn is_of_name(key: &[u8]) -> bool {
+        Key::marks(key) & Key::NAME != 0
+    }
+
     /// The place for what is true of the name whatever the type: that it does not exist (RFC 2308,
     /// 5). `key` is any question's about it.
     pub fn of_name(key: &[u8]) -> Key {

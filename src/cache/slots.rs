@@ -18,6 +18,17 @@ struct Place {
     entry: Option<Entry>,
 }
 
+/// What is at a place, for a walk in the order of the hashes. A walk that is interrupted goes on
+/// from a hash, not from a place: entries move from place to place, but never past one another.
+pub(super) enum Met<'a> {
+    /// An entry with this hash.
+    Entry(u64, &'a Entry),
+    /// Nothing; what lies behind has at least this hash.
+    Gap(u64),
+    /// Neither this place nor one behind it has an entry.
+    End,
+}
+
 /// The places.
 #[derive(Default)]
 pub(super) struct Slots {
@@ -107,6 +118,23 @@ impl Slots {
     #[inline]
     pub fn get(&self, at: usize) -> Option<&Entry> {
         self.places.get(at)?.entry.as_ref()
+    }
+
+    /// The first place at which a hash of at least `from` can be.
+    pub fn seek(&self, from: u64) -> usize {
+        self.home(from)
+    }
+
+    /// What a walk in the order of the hashes meets at a place.
+    pub fn met(&self, at: usize) -> Met<'_> {
+        match self.places.get(at) {
+            None => Met::End,
+            Some(Place { hash, entry: Some(entry) }) => Met::Entry(*hash, entry),
+            // Everything from the home of an entry to its place is taken: what lies behind a gap
+            // has its home there too.
+            Some(_) if at + 1 >= self.homes => Met::End,
+            Some(_) => Met::Gap((((at as u64 + 1) << 32).div_ceil(self.homes as u64)) << 32),
+        }
     }
 
     /// Puts an entry into the place of another of the same key.
@@ -248,6 +276,74 @@ mod tests {
         let before = slots.bytes();
         slots.shrink();
         assert!(slots.bytes() < before && slots.growth() == 0);
+    }
+
+    /// The hashes that a walk meets which stops at every place, and does `between` there.
+    fn walk(slots: &mut Slots, mut between: impl FnMut(&mut Slots, u64)) -> Vec<u64> {
+        let (mut met, mut from) = (Vec::new(), 0u64);
+        loop {
+            let mut at = slots.seek(from);
+            while matches!(slots.met(at), Met::Entry(hash, _) if hash < from) {
+                at += 1;
+            }
+            let next = match slots.met(at) {
+                Met::End => return met,
+                Met::Gap(hash) => hash,
+                Met::Entry(hash, _) => {
+                    met.push(hash);
+                    match hash.checked_add(1) {
+                        Some(next) => next,
+                        None => return met,
+                    }
+                }
+            };
+            assert!(next > from || from == 0, "{next:x} after {from:x}");
+            from = next;
+            between(slots, from);
+        }
+    }
+
+    #[test]
+    fn a_walk_by_hash_meets_everything_that_stays_however_it_moves() {
+        let mut random = 7u64;
+        let mut next = || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            random ^ random >> 29
+        };
+        let (_, entry) = entry(1);
+        for round in 0..40 {
+            let mut slots = Slots::default();
+            // Some crowd at a few places, and at the very end.
+            let crowd = |hash: u64| if hash.is_multiple_of(3) { hash | 0xffff << 48 } else { hash };
+            let mut stay: Vec<u64> = (0..300).map(|_| crowd(next())).collect();
+            stay.sort_unstable();
+            stay.dedup();
+            stay.iter().for_each(|&hash| slots.insert(hash, entry.clone()));
+            let mut others = Vec::new();
+            let mut turns = 0;
+            let met = walk(&mut slots, |slots, _| {
+                // Not for ever: the walk meets these too.
+                turns += 1;
+                for _ in 0..if turns < 200 { round % 4 } else { 0 } {
+                    let hash = crowd(next());
+                    if stay.binary_search(&hash).is_err() {
+                        slots.insert(hash, entry.clone());
+                        others.push(hash);
+                    }
+                }
+                if round % 3 == 0
+                    && let Some(hash) = others.pop()
+                {
+                    let at = slots.find_hash(hash).unwrap();
+                    assert!(slots.remove(at).is_some());
+                }
+            });
+            assert!(met.is_sorted());
+            let met: Vec<u64> =
+                met.into_iter().filter(|hash| stay.binary_search(hash).is_ok()).collect();
+            assert_eq!(met, stay, "round {round}");
+        }
+        assert!(walk(&mut Slots::default(), |_, _| {}).is_empty());
     }
 
     #[test]

@@ -17,6 +17,10 @@ use super::{Entry, Hashed};
 use crate::sys;
 use crate::time::Tick;
 
+mod walk;
+
+pub(super) use walk::Place;
+
 /// A stripe has at least this many bytes of the budget, so that any answer fits into one.
 const LEAST_STRIPE: u64 = 1 << 20;
 /// More would cost more than it brings; of the greatest budget a stripe has 16 MiB.
@@ -246,14 +250,19 @@ impl Table {
         Some(entry.clone())
     }
 
-    /// Puts in an entry, which replaces what was there, and lets go what has no room beside it.
-    pub fn put(&self, key: Hashed<'_>, entry: Entry) {
+    /// Puts in an entry, which replaces what was there, and lets go what has no room beside it,
+    /// unless `may` forbids it, which is asked under the lock: of what a flush does with the same
+    /// stripe, either `may` knows, or it is yet to come.
+    pub fn put(&self, key: Hashed<'_>, entry: Entry, may: impl FnOnce() -> bool) {
         let room = cost(&entry);
         if room > self.share / 2 {
             return self.remove(key);
         }
         let aligned = self.aligned(key.hash);
         let mut guard = lock(aligned);
+        if !may() {
+            return;
+        }
         let stripe = &mut *guard;
         stripe.make_room(room, self.share, entry.stored());
         stripe.add(&entry);
@@ -276,17 +285,6 @@ impl Table {
         let mut stripe = self.stripe(key.hash);
         if let Some(at) = stripe.slots.find(key) {
             stripe.take(at);
-        }
-    }
-
-    /// Takes everything out.
-    pub fn clear(&self) {
-        for stripe in &self.stripes {
-            let mut guard = lock(stripe);
-            let stripe = &mut *guard;
-            let slots = std::mem::take(&mut stripe.slots);
-            stripe.line = VecDeque::new();
-            (0..slots.places()).filter_map(|at| slots.get(at)).for_each(|e| stripe.forget(e));
         }
     }
 

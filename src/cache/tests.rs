@@ -132,7 +132,7 @@ fn the_budget_holds_and_the_tally_agrees() {
     assert!(share.bytes <= 1 << 20, "{share:?}");
     assert!(share.entries > 5000, "{share:?}");
     assert_eq!(cache.evictions() + share.entries, 20_000);
-    cache.clear();
+    cache.flush(&Scope::All, Tick(0));
     assert_eq!((cache.shares()[0].entries, cache.shares()[0].bytes), (0, 0));
 }
 
@@ -164,7 +164,7 @@ fn the_front_answers_what_the_cache_would() {
     assert_eq!(age(&mut front, 3), None);
     front.put(key, &cache.get(key).unwrap());
     assert_eq!(age(&mut front, 3), Some(3));
-    cache.clear();
+    cache.flush(&Scope::All, Tick(0));
     assert_eq!(age(&mut front, 3), None);
 }
 

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::names::are_same;
 use crate::answer::View;
 use crate::wire::header::{self, Header};
 use crate::wire::records::{NameBuf, Records};
@@ -45,17 +46,15 @@ fn follow(wire: &[u8], aliases: &[(usize, usize)]) -> Option<NameBuf> {
     if aliases.is_empty() {
         return None;
     }
-    let mut name = NameBuf::expand(wire, header::LEN)?;
+    let mut name = header::LEN;
     for step in 0..=MOST_ALIASES {
         // They nearly always stand in their order.
         let (before, from) = aliases.split_at(step.min(aliases.len()));
-        let next = from.iter().chain(before).find(|(owner, _)| {
-            NameBuf::expand(wire, *owner).is_some_and(|o| o.as_wire() == name.as_wire())
-        });
-        match next {
-            Some((_, target)) => name = NameBuf::expand(wire, *target)?,
+        let mut all = from.iter().chain(before);
+        match all.find(|(owner, _)| are_same((wire, *owner), (wire, name)) == Some(true)) {
+            Some((_, target)) => name = *target,
             None if step == 0 => return None,
-            None => return Some(name),
+            None => return NameBuf::expand(wire, name),
         }
     }
     // Too long, or a loop.

@@ -3,9 +3,9 @@
 use smallvec::SmallVec;
 
 use super::Back;
+use super::names::{Bytes, are_same, write_out};
 use crate::answer::{Section, Writer};
 use crate::wire::header;
-use crate::wire::name::{MAX_LABEL, MAX_NAME};
 use crate::wire::read_u16;
 use crate::wire::records::{Record, names_in, skip_name};
 
@@ -24,8 +24,8 @@ pub(crate) struct Copier<'b> {
     pub(crate) writer: Writer,
     back: Option<&'b Back<'b>>,
     mapped: bool,
-    /// Where names stand written out in the message, and their lengths.
-    names: SmallVec<[(u16, u8); 16]>,
+    /// Where names stand written out in the message.
+    names: SmallVec<[u16; 32]>,
     /// The owner of the last record, if it was a pointer: where to, and where to now.
     last: Option<(u16, [u8; 2])>,
 }
@@ -33,7 +33,7 @@ pub(crate) struct Copier<'b> {
 /// RDATA with its names written out.
 #[derive(Default)]
 struct Spelt {
-    bytes: SmallVec<[u8; 256]>,
+    bytes: Bytes,
     /// Where in it the names lie, and their lengths.
     names: SmallVec<[(u16, u8); 2]>,
 }
@@ -65,7 +65,8 @@ impl<'b> Copier<'b> {
         match names_in(record.rtype) {
             None => self.put(wire, record, fixed, wire.get(record.rdata.clone())?, &[]),
             Some(layout) => {
-                let spelt = self.spell(wire, record, layout)?;
+                let mut spelt = Spelt::default();
+                self.spell(wire, record, layout, &mut spelt)?;
                 self.put(wire, record, fixed, &spelt.bytes, &spelt.names)
             }
         }
@@ -82,19 +83,23 @@ impl<'b> Copier<'b> {
         self.put(wire, record, fixed, rdata, &[])
     }
 
-    fn spell(&mut self, wire: &[u8], record: &Record, layout: (usize, usize)) -> Option<Spelt> {
-        let (front, count) = layout;
-        let mut spelt = Spelt::default();
+    fn spell(
+        &mut self,
+        wire: &[u8],
+        record: &Record,
+        (front, count): (usize, usize),
+        spelt: &mut Spelt,
+    ) -> Option<()> {
         let mut at = record.rdata.start + front;
         spelt.bytes.extend_from_slice(wire.get(record.rdata.start..at)?);
         for _ in 0..count {
-            let name = self.mapped_back(Spelling::read(wire, at)?);
-            spelt.names.push((spelt.bytes.len() as u16, name.len as u8));
-            spelt.bytes.extend_from_slice(name.as_wire());
+            let start = spelt.bytes.len();
+            self.write_name(wire, at, &mut spelt.bytes)?;
+            spelt.names.push((start as u16, (spelt.bytes.len() - start) as u8));
             at = skip_name(wire, at)?;
         }
         spelt.bytes.extend_from_slice(wire.get(at..record.rdata.end)?);
-        Some(spelt)
+        Some(())
     }
 
     fn put(
@@ -113,18 +118,19 @@ impl<'b> Copier<'b> {
         let start = self.writer.position();
         let from = read_u16(wire, record.start).filter(|&to| to >= 0xc000);
         let known = self.last.filter(|(to, _)| Some(*to) == from).map(|(_, pointer)| pointer);
-        let (pointer, spelling) = match known {
-            Some(pointer) => (Some(pointer), None),
-            None => {
-                let name = self.mapped_back(Spelling::read(wire, record.start)?);
-                (self.pointer_to(name.as_wire()), Some(name))
+        let mut name = Bytes::new();
+        let pointer = match known {
+            Some(pointer) => Some(pointer),
+            None if self.back.is_some() => {
+                self.write_name(wire, record.start, &mut name)?;
+                self.pointer_to(&name, 0)
             }
+            None => self.pointer_to(wire, record.start),
         };
-        let owner = match (&pointer, &spelling) {
-            (Some(pointer), _) => pointer,
-            (None, Some(name)) => name.as_wire(),
-            (None, None) => return None,
-        };
+        if pointer.is_none() && name.is_empty() {
+            self.write_name(wire, record.start, &mut name)?;
+        }
+        let owner = pointer.as_ref().map_or(&name[..], |pointer| pointer);
         if !self.writer.record(section, owner, fixed, &[rdata]) {
             return Some(Copied::DoesNotFit);
         }
@@ -137,94 +143,40 @@ impl<'b> Copier<'b> {
         Some(Copied::Fits)
     }
 
-    /// A pointer to a name that stands written out, if there is one.
-    fn pointer_to(&self, name: &[u8]) -> Option<[u8; 2]> {
+    /// A pointer to a name equal to the one at `at`, if it stands written out.
+    fn pointer_to(&self, wire: &[u8], at: usize) -> Option<[u8; 2]> {
         let written = self.writer.written();
-        let is_it = |&&(at, len): &&(u16, u8)| {
-            let at = usize::from(at);
-            usize::from(len) == name.len()
-                && written.get(at..at + name.len()).is_some_and(|n| n.eq_ignore_ascii_case(name))
-        };
+        let is_it =
+            |&&known: &&u16| are_same((wire, at), (written, usize::from(known))) == Some(true);
         // The owner of a set of records is mostly the alias target right before it.
-        let (at, _) = self.names.iter().rev().find(is_it)?;
-        Some((0xc000 | at).to_be_bytes())
+        let known = self.names.iter().rev().find(is_it)?;
+        Some((0xc000 | known).to_be_bytes())
     }
 
     /// Notes a name that stands at `at` and gives the pointer to it. The root is shorter than one,
     /// and a pointer reaches 14 bits far (RFC 1035, 4.1.4).
     fn remember(&mut self, at: usize, len: usize) -> Option<[u8; 2]> {
-        let fits = at < 0x4000 && len > 1 && len <= MAX_NAME;
+        let fits = at < 0x4000 && len > 1;
         if !fits || self.names.len() >= Copier::MOST_NAMES {
             return None;
         }
-        self.names.push((at as u16, len as u8));
+        self.names.push(at as u16);
         Some((0xc000 | at as u16).to_be_bytes())
     }
 
-    fn mapped_back(&mut self, name: Spelling) -> Spelling {
-        let Some(back) = self.back else { return name };
-        let mut folded = name.bytes;
-        let folded = &mut folded[..name.len];
+    /// Writes out the name at `at`, or what it goes back to.
+    fn write_name(&mut self, wire: &[u8], at: usize, out: &mut Bytes) -> Option<()> {
+        let start = out.len();
+        write_out(wire, at, out)?;
+        let Some(back) = self.back else { return Some(()) };
+        let mut folded = Bytes::from_slice(&out[start..]);
         // Length bytes are below 'A', so folding may run over them.
         folded.make_ascii_lowercase();
-        match back(folded) {
-            Some(other) => {
-                self.mapped |= other.as_wire() != folded;
-                Spelling::of(other.as_wire()).unwrap_or(name)
-            }
-            None => name,
+        if let Some(other) = back(&folded) {
+            self.mapped |= other.as_wire() != &folded[..];
+            out.truncate(start);
+            out.extend_from_slice(other.as_wire());
         }
-    }
-}
-
-/// A name written out, in the case that it came in.
-struct Spelling {
-    bytes: [u8; MAX_NAME],
-    len: usize,
-}
-
-impl Spelling {
-    fn of(name: &[u8]) -> Option<Spelling> {
-        let mut spelling = Spelling { bytes: [0; MAX_NAME], len: 0 };
-        spelling.push(name)?;
-        Some(spelling)
-    }
-
-    /// The name at `at`; `None` if it is malformed, too long, or a pointer of it does not go
-    /// backwards.
-    fn read(wire: &[u8], at: usize) -> Option<Spelling> {
-        let mut name = Spelling { bytes: [0; MAX_NAME], len: 0 };
-        let (mut here, mut limit) = (at, at);
-        loop {
-            match *wire.get(here)? {
-                0 => {
-                    name.push(&[0])?;
-                    return Some(name);
-                }
-                len if usize::from(len) <= MAX_LABEL => {
-                    let end = here + 1 + usize::from(len);
-                    name.push(wire.get(here..end)?)?;
-                    here = end;
-                }
-                0xc0.. => {
-                    let to = usize::from(read_u16(wire, here)? & 0x3fff);
-                    if to >= limit {
-                        return None;
-                    }
-                    (here, limit) = (to, to);
-                }
-                _ => return None,
-            }
-        }
-    }
-
-    fn push(&mut self, label: &[u8]) -> Option<()> {
-        self.bytes.get_mut(self.len..self.len + label.len())?.copy_from_slice(label);
-        self.len += label.len();
         Some(())
-    }
-
-    fn as_wire(&self) -> &[u8] {
-        &self.bytes[..self.len]
     }
 }

@@ -7,6 +7,7 @@ use super::*;
 use crate::answer::Section;
 use crate::wire::header::Rcode;
 use crate::wire::name::Presentation;
+use crate::wire::records::NameBuf;
 
 /// A record: section, owner, type, TTL, RDATA.
 type Rr<'a> = (Section, &'a str, u16, u32, Vec<u8>);

@@ -137,6 +137,13 @@ impl Desk {
                 self.alias_row(wire, qtype, now).map(|row| format!("cache {label}: {row}")),
             );
         }
+        let key = Key::of(wire, rtype::A, false, false);
+        let hashed = self.server.cache.hashed(key.as_bytes());
+        if self.denied_above(hashed, &owner, now).is_some() {
+            rows.push(
+                "a name above it does not exist: NXDOMAIN, nobody is asked (RFC 8020)".into(),
+            );
+        }
         let mut ups: Vec<&Upstream> = route.upstreams.iter().map(AsRef::as_ref).collect();
         ups.sort_by_key(|u| u.health.state(now) == State::Down);
         rows.extend(

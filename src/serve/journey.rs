@@ -27,8 +27,6 @@ use crate::wire::header::{Rcode, flag};
 use crate::wire::query::Query;
 use crate::wire::{CLASS_IN, rtype};
 
-use super::settle::Look;
-
 /// Horizons that one answer may lead through.
 const STEPS: usize = 8;
 
@@ -354,14 +352,9 @@ impl Desk {
         let Some(owner) = owner else {
             return Standing::Known(Settled::local(key.bytes, &unowned(question), NO_ROUTE, now));
         };
-        let route = owner.route;
-        match self.no_such_name(key, route, now) {
-            Look::Found(settled) => return Standing::Known(settled),
-            look => late |= matches!(look, Look::Stale),
-        }
-        match self.remembered_failure(key, route, now) {
+        match self.recall(key, &owner, now, &mut late) {
             Some(settled) => Standing::Known(settled),
-            None => Standing::Open { ended, route, late },
+            None => Standing::Open { ended, route: owner.route, late },
         }
     }
 

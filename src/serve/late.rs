@@ -38,7 +38,7 @@ impl Desk {
         let text = format!("route {name}: no answer within {after} ms, still asking");
         let reason = (Ede::new(ede::NO_REACHABLE_AUTHORITY, text), Some(self.recheck(route)));
         let failure = self.failure(key.as_bytes(), route, reason, false, now);
-        self.server.cache.put(key.hashed(), failure.clone());
+        self.server.cache.keep(key.hashed(), failure.clone(), now);
         let waiters = self.server.flights.drain(key.hashed());
         Some(self.stale_instead(stale, &failure, waiters))
     }

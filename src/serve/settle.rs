@@ -9,6 +9,7 @@ use crate::cache::{Entry, Freshness, Hashed, Key, SharedKey};
 use crate::coalesce::Waiters;
 use crate::dns64;
 use crate::respond::{self, Ttl};
+use crate::route::Match;
 use crate::telemetry::labels::Source;
 use crate::time::Tick;
 use crate::upstream::{Done, Outcome};
@@ -65,7 +66,7 @@ impl Settled {
 }
 
 /// What is known of a name, whatever the type.
-pub(super) enum Look {
+enum Look {
     /// An answer to the question.
     Found(Settled),
     /// One that is past its expiry.
@@ -76,13 +77,13 @@ pub(super) enum Look {
 impl Desk {
     /// Judges the end of an exchange, fills the cache, and takes out everyone who waited for it.
     pub fn settle(&mut self, done: Done, now: Tick) -> Settled {
-        let Done { key, route, outcome, .. } = done;
+        let Done { key, route, outcome, started: asked } = done;
         match outcome {
             Outcome::Answer(mut accepted) => {
                 self.mark_wanting(key.as_bytes(), route, &mut accepted.answer);
                 let entry = self.entry(&key, &accepted.answer, route, accepted.lifetime, now);
                 match accepted.lifetime {
-                    Some(_) => self.keep(key.hashed(), &entry, now),
+                    Some(_) => self.keep(key.hashed(), &entry, asked, now),
                     // Part of an answer does not contradict the whole one before it.
                     None if entry.header().has(flag::TC) => {}
                     None => self.forget(key.hashed(), &entry),
@@ -97,7 +98,7 @@ impl Desk {
                 let failure = self.failure(key.as_bytes(), route, (reason, recheck), overload, now);
                 // Our own overload says nothing about the name and is not remembered.
                 if !overload {
-                    self.server.cache.put(key.hashed(), failure.clone());
+                    self.server.cache.keep(key.hashed(), failure.clone(), asked);
                 }
                 let waiters = self.server.flights.take(key.hashed());
                 match stale {
@@ -195,8 +196,9 @@ impl Desk {
 
     /// Puts an answer into the cache. NXDOMAIN holds for every type of the name (RFC 2308, 5) and is
     /// kept for the name, unless it is the end of an alias (2.1 there). A server that denies a name for
-    /// AAAA though it has an A is not believed about both (RFC 4074, 4.2).
-    fn keep(&self, key: Hashed<'_>, entry: &Entry, now: Tick) {
+    /// AAAA though it has an A is not believed about both (RFC 4074, 4.2). What was `asked` before a
+    /// flush is not kept.
+    fn keep(&self, key: Hashed<'_>, entry: &Entry, asked: Tick, now: Tick) {
         let cache = &self.server.cache;
         let place = Key::of_name(key.bytes);
         let whole = key.same_name(place.as_bytes());
@@ -206,11 +208,13 @@ impl Desk {
         {
             // What was known before must not stand in for this when it is past its expiry.
             cache.forget(key);
-            return cache.put(whole, entry.for_type(place.as_bytes()));
+            self.note_denied(key);
+            return cache.keep(whole, entry.for_type(place.as_bytes()), asked);
         }
-        cache.put(key, entry.clone());
+        cache.keep(key, entry.clone(), asked);
         // The name exists: it has records, or is an alias, or another of its types is known.
         cache.forget(whole);
+        self.forget_denials_above(key, entry.route());
     }
 
     /// Takes away what an answer that may not be kept has made untrue.
@@ -219,6 +223,7 @@ impl Desk {
         cache.forget(key);
         if entry.rcode() == Rcode::NOERROR || entry.header().counts[1] > 0 {
             cache.forget(key.same_name(Key::of_name(key.bytes).as_bytes()));
+            self.forget_denials_above(key, entry.route());
         }
     }
 
@@ -235,9 +240,28 @@ impl Desk {
         })
     }
 
+    /// What can be said to a question that the cache holds no fresh answer of: that its name, or one
+    /// above it, does not exist, or that it failed a moment ago. Sets `late` where something past its
+    /// expiry comes to light.
+    pub(super) fn recall(
+        &self,
+        key: Hashed<'_>,
+        owner: &Match,
+        now: Tick,
+        late: &mut bool,
+    ) -> Option<Settled> {
+        match self.no_such_name(key, owner.route, now) {
+            Look::Found(settled) => return Some(settled),
+            Look::Stale => *late = true,
+            Look::Nothing => {}
+        }
+        self.denied_above(key, owner, now)
+            .or_else(|| self.remembered_failure(key, owner.route, now))
+    }
+
     /// What is known of the name, whatever the type: that it does not exist. It is put under this
     /// question too, so that the next one finds it at once.
-    pub(super) fn no_such_name(&self, key: Hashed<'_>, route: u16, now: Tick) -> Look {
+    fn no_such_name(&self, key: Hashed<'_>, route: u16, now: Tick) -> Look {
         let cache = &self.server.cache;
         let place = Key::of_name(key.bytes);
         let whole = cache.get(key.same_name(place.as_bytes())).filter(|e| e.route() == route);
@@ -248,11 +272,8 @@ impl Desk {
             Freshness::Dead => return Look::Nothing,
         };
         let entry = whole.for_type(key.bytes);
-        cache.put(key, entry.clone());
-        if !whole.is_current() {
-            // Contradicted or flushed meanwhile; this must not outlive it.
-            cache.forget(key);
-        }
+        // If that was contradicted or flushed meanwhile, this must not outlive it.
+        cache.keep_copy(key, entry.clone(), &whole);
         Look::Found(Settled::fresh(entry, age))
     }
 
@@ -268,12 +289,7 @@ impl Desk {
 
     /// A failure that is remembered for this question: what is answered instead of asking again. With an
     /// answer past its expiry in hand nobody waits for the recheck either, which goes on behind it.
-    pub(super) fn remembered_failure(
-        &self,
-        key: Hashed<'_>,
-        route: u16,
-        now: Tick,
-    ) -> Option<Settled> {
+    fn remembered_failure(&self, key: Hashed<'_>, route: u16, now: Tick) -> Option<Settled> {
         let failure = self.server.cache.failure(key.bytes)?;
         let state = failure.freshness(now);
         if state == Freshness::Dead {

@@ -186,6 +186,16 @@ impl<'a> Iterator for Labels<'a> {
     }
 }
 
+/// Whether an uncompressed name is `suffix` or lies below it; both in the same case.
+pub fn is_within(name: &[u8], suffix: &[u8]) -> bool {
+    let Some(front) = name.strip_suffix(suffix) else { return false };
+    let mut at = 0;
+    while let Some(len) = front.get(at) {
+        at += 1 + usize::from(*len);
+    }
+    at == front.len()
+}
+
 /// Where the uncompressed name at the start of `bytes` ends (root label included). `None` if it is
 /// cut short, too long, or holds a compression pointer or a reserved label type.
 #[inline]
@@ -238,6 +248,26 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Name>(), Err(error), "{text}");
         }
+    }
+
+    #[test]
+    fn a_name_is_within_another_at_label_boundaries() {
+        let name: Name = "a.bc.example".parse().unwrap();
+        for (suffix, within) in [
+            ("a.bc.example", true),
+            ("bc.example", true),
+            ("example", true),
+            (".", true),
+            ("c.example", false),
+            ("x.a.bc.example", false),
+            ("bc", false),
+        ] {
+            let suffix: Name = suffix.parse().unwrap();
+            assert_eq!(is_within(name.as_wire(), suffix.as_wire()), within, "{suffix}");
+        }
+        // What looks like a label of the suffix is the end of a longer one.
+        assert!(!is_within(b"\x04x\x02bc\0", b"\x02bc\0"));
+        assert!(!is_within(b"", b"\0"));
     }
 
     #[test]

@@ -42,3 +42,23 @@ fn config() {
 fn roundtrip() {
     replay("roundtrip", promises::roundtrip::check);
 }
+
+#[test]
+fn wire() {
+    replay("wire", promises::wire::check);
+}
+
+#[test]
+fn entry() {
+    replay("entry", promises::entry::check);
+}
+
+#[test]
+fn cni() {
+    replay("cni", promises::cni::check);
+}
+
+#[test]
+fn resolv_conf() {
+    replay("resolv_conf", promises::resolv_conf::check);
+}

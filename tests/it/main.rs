@@ -6,6 +6,7 @@
 #[path = "../fuzz/src/lib.rs"]
 mod promises;
 
+mod composed;
 mod corpus;
 mod daemon;
 mod hostile_upstream;

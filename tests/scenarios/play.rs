@@ -3,6 +3,8 @@
 //! ```text
 //! given NAME [shards=N]                        must come first
 //! time passes 5s
+//! the cache is flushed [name=NAME] [suffix=NAME] [route=ROUTE] [of=N]
+//!                                              the whole of it, or what is named; it had N entries
 //! nobody received anything else                also checked at the end of every scenario
 //! the hosts file says "LINE|LINE"              and is taken over at once
 //! CLIENT asks NAME TYPE [tcp] [do] [cd] [ad] [norecurse] [edns[=SIZE]] [option=CODE:HEX]
@@ -23,7 +25,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
+use horizond::cache::Scope;
 use horizond::config::units;
 use horizond::local::hosts;
 
@@ -72,6 +76,7 @@ impl Stage {
         match &words[..] {
             ["time", "passes", time] => self.time_passes(time),
             ["nobody", "received", "anything", "else"] => self.nothing_else(),
+            ["the", "cache", "is", "flushed", ..] => self.flush(Options::new(&step.words[4..])),
             ["the", "hosts", "file", "says", lines] => self.hosts_file(lines),
             [upstream, verb, rest @ ..] if self.world.upstreams.contains_key(*upstream) => {
                 let options = Options::new(&step.words[2..]);
@@ -93,6 +98,31 @@ impl Stage {
         self.rest()?;
         self.world.clock.advance(time);
         self.rest()
+    }
+
+    /// What is under way comes to rest before, and begins after it in time too.
+    fn flush(&mut self, mut options: Options) -> Result<(), String> {
+        let name = |text: String| text.parse().map_err(|error| format!("{text} {error}"));
+        let scope = if let Some(text) = options.value("name") {
+            Scope::Name(name(text)?)
+        } else if let Some(text) = options.value("suffix") {
+            Scope::Suffix(name(text)?)
+        } else if let Some(route) = options.value("route") {
+            let mut policies = self.world.server.policies.iter();
+            let index = policies.position(|policy| *policy.name == *route);
+            Scope::Route(index.ok_or_else(|| format!("no route {route}"))? as u16)
+        } else {
+            Scope::All
+        };
+        let expected: Option<u64> = options.number("of")?;
+        options.done()?;
+        self.rest()?;
+        let gone = self.world.server.cache.flush(&scope, self.world.clock.now());
+        self.world.clock.advance(Duration::from_micros(1));
+        match expected {
+            Some(count) if count != gone => Err(format!("{gone} entries went")),
+            _ => self.rest(),
+        }
     }
 
     fn rest(&mut self) -> Result<(), String> {

@@ -1,4 +1,4 @@
-//! The other end of the control socket: one blocking GET, for the command line.
+//! The other end of the control socket: one blocking request, for the command line.
 
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -10,6 +10,8 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 /// The longest the whole exchange may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The same where the daemon has work to do that takes its time; below what it gives a connection.
+const MORE_PATIENCE: Duration = Duration::from_secs(25);
 /// The largest response, header included.
 const LARGEST: usize = 16 << 20;
 
@@ -26,7 +28,7 @@ pub enum ControlError {
     #[error("{0} may only be used by its owner: try again as root")]
     Denied(PathBuf),
     /// No answer in time.
-    #[error("horizond did not answer on {0} within {PATIENCE:?}")]
+    #[error("horizond did not answer on {0} in time")]
     Timeout(PathBuf),
     /// More than 16 MiB.
     #[error("the answer from {0} is larger than {LARGEST} bytes")]
@@ -54,18 +56,25 @@ pub enum ControlError {
 
 /// The body of `GET url` on the control socket `path`. Blocks for at most 5 s; at most 16 MiB.
 pub fn get(path: &Path, url: &str) -> Result<Vec<u8>, ControlError> {
-    exchange(path, url, Instant::now() + PATIENCE, LARGEST)
+    exchange(path, &format!("GET {url}"), Instant::now() + PATIENCE, LARGEST)
 }
 
+/// The body of the answer to `POST url`, which has none itself. Blocks for at most 25 s; at most
+/// 16 MiB.
+pub fn post(path: &Path, url: &str) -> Result<Vec<u8>, ControlError> {
+    exchange(path, &format!("POST {url}"), Instant::now() + MORE_PATIENCE, LARGEST)
+}
+
+/// `what` is a method and a URL.
 pub(super) fn exchange(
     path: &Path,
-    url: &str,
+    what: &str,
     deadline: Instant,
     largest: usize,
 ) -> Result<Vec<u8>, ControlError> {
     let told = |error| explain(path, error);
     let mut stream = connect(path).map_err(told)?;
-    let request = format!("GET {url} HTTP/1.1\r\nHost: horizond\r\nConnection: close\r\n\r\n");
+    let request = format!("{what} HTTP/1.1\r\nHost: horizond\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).map_err(told)?;
     let mut response = Vec::new();
     let mut chunk = [0; 16 * 1024];

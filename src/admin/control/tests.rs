@@ -6,13 +6,39 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::admin::cache::{CachePage, CacheStats, Flushed};
 use crate::admin::render::tests::example;
+use crate::cache::{Cursor, Filter, Scope};
 
 struct Example;
 
 impl StatusSource for Example {
     fn status(&self) -> Status {
         example()
+    }
+}
+
+impl CacheSource for Example {
+    fn route_names(&self) -> Vec<String> {
+        vec!["cluster".into(), "internet".into()]
+    }
+
+    /// As many as the name has bytes.
+    fn flush(&self, scope: &Scope) -> u64 {
+        match scope {
+            Scope::Name(name) => name.as_wire().len() as u64,
+            _ => 7,
+        }
+    }
+
+    fn page(&self, from: Cursor, filter: &Filter, most: usize) -> CachePage {
+        let next = Some(format!("{from} {:?} {most}", filter.route));
+        CachePage { entries: Vec::new(), next }
+    }
+
+    fn cache_stats(&self) -> CacheStats {
+        let (entries, bytes, limit_bytes, evictions) = (1, 2, 3, 4);
+        CacheStats { entries, bytes, limit_bytes, evictions, routes: Vec::new() }
     }
 }
 
@@ -35,7 +61,12 @@ impl Daemon {
             let stopped = async move {
                 let _ = stopped.await;
             };
-            let serving = socket.serve(Arc::new(Example), Arc::new(Stats::new(0)), stopped);
+            let serving = socket.serve(
+                Arc::new(Example),
+                Arc::new(Example),
+                Arc::new(Stats::new(0)),
+                stopped,
+            );
             runtime.unwrap().block_on(serving).unwrap();
         });
         Daemon { stop: Some(stop), thread: Some(thread) }
@@ -59,12 +90,43 @@ fn status_makes_the_round_trip_and_the_file_goes() {
     let json = get(&path, "/status").unwrap();
     assert_eq!(serde_json::from_slice::<Status>(&json).unwrap(), example());
     match get(&path, "/flush") {
-        Err(ControlError::Refused { status: 404, text }) => assert_eq!(text, "there is /status"),
+        Err(ControlError::Refused { status: 404, text }) => assert!(text.contains("/cache/flush")),
         other => panic!("{other:?}"),
     }
     drop(daemon);
     assert!(!path.exists());
     assert!(matches!(get(&path, "/status"), Err(ControlError::NoSocket(_))));
+}
+
+#[test]
+fn the_cache_is_asked_and_emptied() {
+    let directory = directory();
+    let path = directory.path().join("control.sock");
+    let _daemon = Daemon::at(&path);
+    let flushed = |url: &str| {
+        let json = post(&path, url).unwrap();
+        serde_json::from_slice::<Flushed>(&json).unwrap().entries
+    };
+    assert_eq!(flushed(&format!("/cache/flush?name={}", encode("a\\.b.example"))), 13);
+    assert_eq!(flushed("/cache/flush?all"), 7);
+    let page = get(&path, "/cache/dump?route=internet&limit=9&from=2.1f").unwrap();
+    let page: CachePage = serde_json::from_slice(&page).unwrap();
+    assert_eq!(page.next.as_deref(), Some("2.1f Some(1) 9"));
+    let stats = get(&path, "/cache/stats").unwrap();
+    assert_eq!(serde_json::from_slice::<CacheStats>(&stats).unwrap(), Example.cache_stats());
+    let refused = |answer: Result<Vec<u8>, ControlError>| match answer {
+        Err(ControlError::Refused { status, text }) => (status, text),
+        other => panic!("{other:?}"),
+    };
+    let told = |status, text: &str| (status, text.to_owned());
+    let both = refused(post(&path, "/cache/flush?all&name=a"));
+    assert_eq!(both, told(400, "exactly one is needed of name, suffix, route, all"));
+    let route = refused(get(&path, "/cache/dump?route=x"));
+    assert_eq!(route, told(400, "there is no route \"x\": there are cluster, internet"));
+    // Whoever only looks round changes nothing.
+    let looks = refused(get(&path, "/cache/flush?all"));
+    assert_eq!(looks, told(405, "only POST is allowed here"));
+    assert_eq!(refused(post(&path, "/status")), told(405, "only GET is allowed"));
 }
 
 #[test]
@@ -158,7 +220,7 @@ fn ask_fake(
                 while stream.read(&mut request).is_ok_and(|n| n > 0) {}
             }
         });
-        client::exchange(&path, "/status", Instant::now() + Duration::from_millis(300), largest)
+        client::exchange(&path, "GET /status", Instant::now() + Duration::from_millis(300), largest)
     })
 }
 

@@ -54,7 +54,7 @@ fn metrics() -> Metrics {
 
 async fn get(core: Core, path: &str) -> (StatusCode, String, String) {
     let (head, body) =
-        Http { metrics: metrics(), ready: Arc::new(core) }.get(path).await.into_parts();
+        Http { metrics: metrics(), ready: Arc::new(core) }.get(path, "").await.into_parts();
     let content_type = head.headers["content-type"].to_str().unwrap().to_owned();
     let body = body.collect().await.unwrap().to_bytes();
     (head.status, content_type, String::from_utf8(body.into()).unwrap())

@@ -10,7 +10,7 @@ use crate::telemetry::snapshot::Snapshot;
 struct Echo;
 
 impl Endpoints for Echo {
-    async fn get(&self, path: &str) -> Reply {
+    async fn get(&self, path: &str, _: &str) -> Reply {
         match path {
             "/big" => text(StatusCode::OK, vec![b'x'; 64 << 20]),
             path => text(StatusCode::OK, path.to_owned()),

@@ -98,8 +98,8 @@ mod tests {
             ("cache", "timeout", "it belongs in a [[route]]"),
             ("local", "name", "it belongs in [node] or in a [[route]] or in a [[local.record]]"),
             ("listen", "node", "it belongs at the top, outside any table"),
-            ("cache", "colour", "known here: memory, stale, front"),
-            ("cache", "", "known here: memory, stale, front"),
+            ("cache", "colour", "known here: memory, stale, stale_after, prefetch, front"),
+            ("cache", "", "known here: memory, stale, stale_after, prefetch, front"),
         ] {
             assert_eq!(suggest(table, unknown), hint, "{unknown} in {table}");
         }

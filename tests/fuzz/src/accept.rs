@@ -55,7 +55,7 @@ pub fn check(data: &[u8]) {
 }
 
 /// A world with one horizon.
-struct One;
+pub struct One;
 
 impl Horizons for One {
     fn owns(&self, _: u16, _: &[u8]) -> bool {
@@ -78,6 +78,13 @@ impl Horizons for Halves {
     fn crossing(&self, route: u16, target: &[u8]) -> Crossing {
         if self.owns(route, target) { Crossing::Inside } else { Crossing::Follow }
     }
+}
+
+/// Judges the answer of a server that owns all names to a question with EDNS.
+pub fn judge_all(question: Question<'_>, message: &[u8], caps: Caps) -> Verdict {
+    let asked = Asked { question, edns: true, spelling: Spelling::FOLDED, exact: false };
+    let rules = Rules { route: 0, name: "all", caps, horizons: &One, rebinding: None };
+    judge(asked, message, &rules)
 }
 
 /// Nothing is passed on about another horizon's names, but the zones that the question lies in.
@@ -139,7 +146,7 @@ fn render(
 }
 
 /// The message's first question, folded.
-fn question_of(message: &[u8]) -> Option<(Vec<u8>, u16, u16)> {
+pub fn question_of(message: &[u8]) -> Option<(Vec<u8>, u16, u16)> {
     let mut at = 12;
     while *message.get(at)? != 0 {
         let len = usize::from(message[at]);

@@ -7,10 +7,14 @@
 
 pub mod accept;
 pub mod believed;
+pub mod cni;
 pub mod config;
+pub mod entry;
 pub mod naive;
 pub mod query;
 pub mod rendered;
+pub mod resolv_conf;
 pub mod respond;
 pub mod roundtrip;
 pub mod source;
+pub mod wire;

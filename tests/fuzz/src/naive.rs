@@ -38,7 +38,7 @@ fn u16_at(message: &[u8], at: usize) -> Option<u16> {
 }
 
 /// The name at `at`: its labels in lower case, where it ends, and which bytes it was read from.
-fn name(message: &[u8], at: usize) -> Option<(Vec<u8>, usize, Vec<usize>)> {
+pub fn name(message: &[u8], at: usize) -> Option<(Vec<u8>, usize, Vec<usize>)> {
     let (mut out, mut here, mut end, mut read) = (vec![], at, None, vec![]);
     let mut lowest = at;
     loop {

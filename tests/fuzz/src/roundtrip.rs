@@ -1,7 +1,17 @@
-//! What hickory-proto can read and write again, the daemon must read too, and alike.
+//! What hickory-proto can read and write again, the daemon must read too, and alike; and what it has
+//! taken through the cache, hickory-proto must read as what it wrote.
 
-use hickory_proto::op::{Message, MessageType, OpCode};
+use std::time::Duration;
+
+use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
+use hickory_proto::rr::{RData, Record};
+use horizond::accept::{Caps, Verdict};
+use horizond::answer::{Kind, Question};
+use horizond::cache::{Entry, Freshness, Key};
+use horizond::respond::{self, Ask, AskEdns, Ttl};
+use horizond::time::Tick;
 use horizond::wire::query::{Fault, Query};
+use horizond::wire::records::names_in;
 
 use super::{accept, naive, query};
 
@@ -18,7 +28,10 @@ pub fn check(data: &[u8]) {
             check_query(&wire, &again)
         }
         MessageType::Query => assert!(Query::parse(&wire).is_err()),
-        MessageType::Response => check_response(&wire),
+        MessageType::Response => {
+            check_response(&wire);
+            check_through_the_cache(again);
+        }
     }
 }
 
@@ -38,4 +51,85 @@ fn check_response(wire: &[u8]) {
     assert!(naive::parse(wire).is_some() || wire[4..6] != [0, 1]);
     let parameters = [0x3f, 9, 1, 0, 1, 0x10, 0, 60];
     accept::check(&[&parameters[..], wire].concat());
+}
+
+/// The longest TTL of the route, in seconds.
+const MAX_TTL: u32 = 86_400;
+/// How old the answer is when it is used, in seconds.
+const AGE: u32 = 9;
+
+/// From hickory-proto through accept, the cache and respond to hickory-proto.
+fn check_through_the_cache(mut message: Message) {
+    let [asked] = &mut message.queries[..] else { return };
+    // Upstreams are asked in lower case.
+    asked.name = asked.name.to_lowercase();
+    let Ok(wire) = message.to_vec() else { return };
+    let Ok(came) = Message::from_vec(&wire) else { return };
+    let Some((name, qtype, qclass)) = accept::question_of(&wire) else { return };
+    let question = Question { name: &name, qtype, qclass };
+    let caps = Caps { max_ttl: MAX_TTL, max_negative_ttl: MAX_TTL };
+    let answer = match accept::judge_all(question, &wire, caps) {
+        Verdict::Accepted(accepted) => accepted.answer,
+        Verdict::Truncated(Some(accepted)) => accepted.answer,
+        verdict => return assert!(!is_plain_answer(&came), "{verdict:?}"),
+    };
+    let key = Key::of(&name, qtype, true, false);
+    let life = (Duration::from_secs(60), Duration::ZERO);
+    let entry = Entry::new(key.as_bytes(), &answer, 0, Tick(5), life);
+    let now = Tick(5) + Duration::from_secs(AGE.into());
+    assert_eq!(entry.freshness(now), Freshness::Fresh(AGE));
+    let edns = Some(AskEdns { dnssec_ok: true, nsid: false });
+    let ask = Ask { id: 77, flags: 0x0100, name: &name, edns, room: u16::MAX };
+    let mut out = vec![0; usize::from(u16::MAX)];
+    let len = respond::answer(entry.view(), &ask, Ttl::Elapsed(AGE), None, b"", &mut out);
+    let left = Message::from_vec(&out[..len]).expect("hickory-proto reads what it wrote");
+    // There is always room, but beside 64 KiB of records there is none for an OPT.
+    if wire.len() < 65_000 {
+        check_same(&came, &left, answer.kind);
+    }
+}
+
+fn check_same(came: &Message, left: &Message, kind: Kind) {
+    assert_eq!((left.metadata.id, &left.queries), (77, &came.queries));
+    assert_eq!(left.metadata.truncation, came.metadata.truncation);
+    assert_eq!(left.metadata.response_code.low(), came.metadata.response_code.low());
+    // The TTLs of a negative answer are cut to what its SOA says.
+    let ttl_known = kind != Kind::Negative;
+    same(&came.answers, &left.answers, ttl_known);
+    same(&came.authorities, &left.authorities, ttl_known);
+    same(&came.additionals, &left.additionals, ttl_known);
+}
+
+/// The same records; `ttl_known`: with no other cap than the route's.
+fn same(came: &[Record], left: &[Record], ttl_known: bool) {
+    assert_eq!(came.len(), left.len());
+    for (came, left) in came.iter().zip(left) {
+        assert_eq!((&came.name, came.dns_class), (&left.name, left.dns_class));
+        assert_eq!(came.data, left.data);
+        let sane = if came.ttl >> 31 == 1 { 0 } else { came.ttl };
+        let due = sane.min(MAX_TTL).saturating_sub(AGE);
+        assert!(if ttl_known { left.ttl == due } else { left.ttl <= due });
+    }
+}
+
+/// One that nobody may turn away: NOERROR, and its first record is what was asked for.
+fn is_plain_answer(message: &Message) -> bool {
+    let (asked, head) = (&message.queries[0], &message.metadata);
+    // Without RDATA it is no record of its type, and in RP or AFSDB, bytes to hickory-proto, there may
+    // be anything where names belong.
+    let sound = |record: &Record| match &record.data {
+        RData::Update0(_) => false,
+        RData::Unknown { code, .. } => names_in((*code).into()).is_none(),
+        _ => true,
+    };
+    let records = [&message.answers, &message.authorities, &message.additionals];
+    head.op_code == OpCode::Query
+        && head.response_code == ResponseCode::NoError
+        && !head.truncation
+        && message.answers.first().is_some_and(|first| {
+            first.name == asked.name
+                && first.record_type() == asked.query_type
+                && first.dns_class == asked.query_class
+        })
+        && records.into_iter().flatten().all(sound)
 }

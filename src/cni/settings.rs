@@ -1,0 +1,211 @@
+//! The plugin's own keys in the network configuration, and HeadCNI's block beside them.
+//!
+//! Keys of CNI and of others are left to them; one of ours that is misspelt is an error, or a node
+//! would run for months with a setting that nobody reads.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Component, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::dns::Dns;
+use super::error::CniError;
+use super::json::{addresses, boolean, get, object, shown, text, texts, wrong};
+use crate::wire::name::Name;
+
+/// What a pod's DNS is redirected to, and told of, where the configuration does not say.
+const NAMESERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 20, 10));
+/// The cluster's DNS Service, where the configuration does not say.
+const CLUSTER_DNS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10));
+/// Where pod records lie, where the configuration does not say.
+const POD_DIR: &str = "/run/horizond/pods";
+
+/// Our keys, all of them optional.
+const OWN: [&str; 7] =
+    ["nameservers", "search", "options", "clusterDNS", "redirect", "podDir", "magic_dns"];
+/// Keys of CNI itself.
+const STANDARD: [&str; 10] = [
+    "cniVersion",
+    "name",
+    "type",
+    "args",
+    "ipMasq",
+    "ipam",
+    "dns",
+    "capabilities",
+    "runtimeConfig",
+    "prevResult",
+];
+
+/// Whether a pod's DNS is redirected inside its own network namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Redirect {
+    /// ADD fails without it.
+    Required,
+    /// A failure is a warning.
+    #[default]
+    Preferred,
+    /// Not tried.
+    Off,
+}
+
+/// What our entry of the conflist says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The node's server, for the result's `dns`: `nameservers`, else those of the entry's `dns`, else
+    /// 169.254.20.10. Never empty.
+    pub nameservers: Vec<IpAddr>,
+    /// Domains to search for pods whose own list is not known.
+    pub search: Vec<String>,
+    /// Options of resolv.conf(5), likewise.
+    pub options: Vec<String>,
+    /// `clusterDNS`: the cluster's DNS, for pods whose servers the runtime does not tell.
+    pub cluster_dns: Vec<IpAddr>,
+    /// `redirect`.
+    pub redirect: Redirect,
+    /// `podDir`: where pod records lie; absolute.
+    pub pod_dir: PathBuf,
+    /// The entry's `dns`, CNI's own key for the same things.
+    pub dns: Dns,
+    /// `magic_dns`, HeadCNI's block.
+    pub magic_dns: Option<MagicDns>,
+}
+
+/// HeadCNI's block as it stands; keys that are not here are passed over.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MagicDns {
+    /// Whether HeadCNI uses it; false where it does not say.
+    pub enable: bool,
+    /// The cluster's domain.
+    pub base_domain: Option<String>,
+    /// Whom the forwarder asks for the tailnet.
+    pub nameservers: Vec<String>,
+    /// Domains to search.
+    pub search_domains: Vec<String>,
+}
+
+impl Settings {
+    /// Reads them out of the whole network configuration.
+    ///
+    /// # Errors
+    /// [`CniError::UnsupportedField`] for a key that was meant to be ours, [`CniError::Config`] for a
+    /// value that is not what its key needs.
+    pub fn read(keys: &Map<String, Value>) -> Result<Settings, CniError> {
+        refuse_misspelt(keys)?;
+        let dns = get(keys, "dns").map(|block| Dns::read("dns", block)).transpose()?;
+        let dns = dns.unwrap_or_default();
+        let list = |key: &str| get(keys, key).map(|value| texts(key, value)).transpose();
+        let nameservers = match list("nameservers")?.unwrap_or_default() {
+            ours if !ours.is_empty() => addresses("nameservers", &ours)?,
+            _ if !dns.nameservers.is_empty() => addresses("dns.nameservers", &dns.nameservers)?,
+            _ => vec![NAMESERVER],
+        };
+        let cluster_dns = match list("clusterDNS")? {
+            Some(given) => addresses("clusterDNS", &given)?,
+            None => vec![CLUSTER_DNS],
+        };
+        let magic_dns = get(keys, "magic_dns").map(MagicDns::read).transpose()?;
+        Ok(Settings {
+            nameservers,
+            search: search(keys)?,
+            options: list("options")?.unwrap_or_default(),
+            cluster_dns,
+            redirect: redirect(keys)?,
+            pod_dir: pod_dir(keys)?,
+            dns,
+            magic_dns,
+        })
+    }
+}
+
+impl MagicDns {
+    /// Reads the block.
+    ///
+    /// # Errors
+    /// [`CniError::Config`] where a value is of another kind than HeadCNI's.
+    pub fn read(value: &Value) -> Result<MagicDns, CniError> {
+        let keys = object("magic_dns", value)?;
+        let path = |key: &str| format!("magic_dns.{key}");
+        let list = |key: &str| get(keys, key).map(|value| texts(&path(key), value)).transpose();
+        let enable =
+            get(keys, "enable").map(|value| boolean(&path("enable"), value)).transpose()?;
+        let base = get(keys, "base_domain")
+            .map(|value| text(&path("base_domain"), value))
+            .transpose()?
+            .filter(|text| !text.is_empty());
+        Ok(MagicDns {
+            enable: enable.unwrap_or(false),
+            base_domain: base.map(str::to_owned),
+            nameservers: list("nameservers")?.unwrap_or_default(),
+            search_domains: list("search_domains")?.unwrap_or_default(),
+        })
+    }
+}
+
+/// `podDir`, which DEL and GC need alone.
+///
+/// # Errors
+/// [`CniError::Config`] where it is not absolute or leads upwards.
+pub fn pod_dir(keys: &Map<String, Value>) -> Result<PathBuf, CniError> {
+    let Some(value) = get(keys, "podDir") else { return Ok(POD_DIR.into()) };
+    let path = PathBuf::from(text("podDir", value)?);
+    let plain = path.components().all(|part| part != Component::ParentDir);
+    if path.is_absolute() && plain {
+        Ok(path)
+    } else {
+        let given = path.to_string_lossy();
+        Err(wrong("podDir", format_args!("{} is not an absolute path", shown(&given))))
+    }
+}
+
+fn redirect(keys: &Map<String, Value>) -> Result<Redirect, CniError> {
+    let Some(value) = get(keys, "redirect") else { return Ok(Redirect::default()) };
+    match text("redirect", value)? {
+        "required" => Ok(Redirect::Required),
+        "preferred" => Ok(Redirect::Preferred),
+        "off" => Ok(Redirect::Off),
+        other => {
+            let what =
+                format_args!("{} is none of \"required\", \"preferred\", \"off\"", shown(other));
+            Err(wrong("redirect", what))
+        }
+    }
+}
+
+fn search(keys: &Map<String, Value>) -> Result<Vec<String>, CniError> {
+    let Some(value) = get(keys, "search") else { return Ok(vec![]) };
+    let domains = texts("search", value)?;
+    for domain in &domains {
+        domain.parse::<Name>().map_err(|e| wrong("search", format!("{} {e}", shown(domain))))?;
+    }
+    Ok(domains)
+}
+
+/// One of our keys spelt otherwise, as `nameserver` or `cluster_dns`.
+fn refuse_misspelt(keys: &Map<String, Value>) -> Result<(), CniError> {
+    for (key, value) in keys {
+        if OWN.contains(&key.as_str()) || STANDARD.contains(&key.as_str()) || key.len() > 40 {
+            continue;
+        }
+        let plain = folded(key);
+        let meant = OWN
+            .iter()
+            .map(|own| (strsim::osa_distance(&plain, &folded(own)), *own))
+            .filter(|(distance, own)| *distance <= own.len().max(plain.len()) / 4)
+            .min();
+        if let Some((_, own)) = meant {
+            let value = shown(&value.to_string());
+            return Err(CniError::UnsupportedField(format!(
+                "{key:?}: {value}; did you mean {own}?"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn folded(key: &str) -> String {
+    key.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! The network configuration that a runtime writes to standard input (CNI specification 1.1.0,
+//! sections 1 and 2), of the versions 0.3.1 to 1.1.0.
+//!
+//! ADD and CHECK read the whole of it, [`Conf`]; DEL and GC only what they cannot do without,
+//! [`Cleanup`], so that a configuration spoilt later keeps no pod from going away.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::{Map, Value, json};
+
+use super::dns::Dns;
+use super::error::CniError;
+use super::json::{decode, get, list, object, shown, text, wrong};
+use super::names::{ContainerId, InterfaceName, NetworkName};
+use super::settings::{Settings, pod_dir};
+
+/// The annotation that leaves a pod alone where its value is `off`.
+pub const OPT_OUT: &str = "horizond.io/dns";
+/// The key under which containerd passes a pod's annotations on.
+const ANNOTATIONS: &str = "io.kubernetes.cri.pod-annotations";
+/// The key under which GC gets the attachments that remain.
+const VALID_ATTACHMENTS: &str = "cni.dev/valid-attachments";
+
+/// A version of the CNI specification that is spoken here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum Version {
+    V0_3_1,
+    V0_4_0,
+    V1_0_0,
+    V1_1_0,
+}
+
+impl Version {
+    /// All of them, the oldest first.
+    pub const ALL: [Version; 4] =
+        [Version::V0_3_1, Version::V0_4_0, Version::V1_0_0, Version::V1_1_0];
+    /// The newest.
+    pub const LATEST: Version = Version::V1_1_0;
+
+    /// As it is written in `cniVersion`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Version::V0_3_1 => "0.3.1",
+            Version::V0_4_0 => "0.4.0",
+            Version::V1_0_0 => "1.0.0",
+            Version::V1_1_0 => "1.1.0",
+        }
+    }
+
+    /// The version to answer in, where the rest of the input may be wrong: the input's, or the newest.
+    pub fn to_answer(stdin: &[u8]) -> Version {
+        decode(stdin).and_then(|keys| Version::read(&keys)).unwrap_or(Version::LATEST)
+    }
+
+    fn read(keys: &Map<String, Value>) -> Result<Version, CniError> {
+        let spoken = Version::ALL.map(Version::as_str).join(", ");
+        let Some(value) = get(keys, "cniVersion") else {
+            return Err(CniError::Version(format!("no cniVersion; spoken here: {spoken}")));
+        };
+        let given = text("cniVersion", value)?;
+        Version::ALL.into_iter().find(|version| version.as_str() == given).ok_or_else(|| {
+            CniError::Version(format!("{} is not spoken here: {spoken}", shown(given)))
+        })
+    }
+}
+
+/// The network configuration as ADD, CHECK and STATUS need it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conf {
+    /// `cniVersion`, which is also the result's.
+    pub version: Version,
+    /// `name`.
+    pub network: NetworkName,
+    /// `type`: what this plugin is called.
+    pub plugin: String,
+    /// What our entry of the conflist says.
+    pub settings: Settings,
+    /// `runtimeConfig`.
+    pub runtime: Runtime,
+    /// `prevResult`; ADD and CHECK cannot do without.
+    pub previous: Option<PrevResult>,
+}
+
+/// What the runtime knows of the pod.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Runtime {
+    /// The pod's own DNS settings; `None` where the runtime says nothing at all.
+    pub dns: Option<Dns>,
+    /// The pod's annotations.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Conf {
+    /// Reads standard input.
+    ///
+    /// # Errors
+    /// Whatever is wrong with it, as a runtime is told.
+    pub fn parse(stdin: &[u8]) -> Result<Conf, CniError> {
+        let mut keys = decode(stdin)?;
+        let version = Version::read(&keys)?;
+        let previous = match keys.remove("prevResult") {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(result)) => Some(PrevResult(result)),
+            Some(_) => return Err(wrong("prevResult", "not an object")),
+        };
+        if let Some(previous) = &previous {
+            previous.dns()?;
+        }
+        let plugin = get(&keys, "type").ok_or_else(|| wrong("type", "missing"))?;
+        Ok(Conf {
+            version,
+            network: network(&keys)?,
+            plugin: text("type", plugin)?.to_owned(),
+            settings: Settings::read(&keys)?,
+            runtime: Runtime::read(&keys)?,
+            previous,
+        })
+    }
+}
+
+impl Runtime {
+    fn read(keys: &Map<String, Value>) -> Result<Runtime, CniError> {
+        let Some(value) = get(keys, "runtimeConfig") else { return Ok(Runtime::default()) };
+        let keys = object("runtimeConfig", value)?;
+        let dns =
+            get(keys, "dns").map(|block| Dns::read("runtimeConfig.dns", block)).transpose()?;
+        let mut annotations = BTreeMap::new();
+        if let Some(value) = get(keys, ANNOTATIONS) {
+            // People write what they like into annotations, line breaks too.
+            for (key, value) in object("runtimeConfig pod annotations", value)? {
+                if let Some(text) = value.as_str() {
+                    annotations.insert(key.clone(), text.to_owned());
+                }
+            }
+        }
+        Ok(Runtime { dns: dns.filter(|dns| !dns.is_empty()), annotations })
+    }
+
+    /// Whether the pod is to be left alone.
+    pub fn is_opted_out(&self) -> bool {
+        self.annotations.get(OPT_OUT).is_some_and(|value| value == "off")
+    }
+}
+
+/// The result of the plugins before us: handed on with every key, known here or not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PrevResult(Map<String, Value>);
+
+impl PrevResult {
+    /// Its `dns`; empty where there is none.
+    ///
+    /// # Errors
+    /// [`CniError::Config`]; never for one that came with a [`Conf`].
+    pub fn dns(&self) -> Result<Dns, CniError> {
+        let block = get(&self.0, "dns").map(|block| Dns::read("prevResult.dns", block));
+        block.unwrap_or_else(|| Ok(Dns::default()))
+    }
+
+    /// The result to hand on: in this version, with this `dns` (without one where that says nothing),
+    /// all else as it came.
+    pub fn with_dns(mut self, version: Version, dns: &Dns) -> Value {
+        self.0.insert("cniVersion".into(), json!(version.as_str()));
+        if dns.is_empty() {
+            self.0.remove("dns");
+        } else {
+            self.0.insert("dns".into(), dns.to_value());
+        }
+        Value::Object(self.0)
+    }
+}
+
+/// The network configuration as DEL and GC need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cleanup {
+    /// `cniVersion`.
+    pub version: Version,
+    /// `name`: whose records may be dropped.
+    pub network: NetworkName,
+    /// `podDir`.
+    pub pod_dir: PathBuf,
+    /// `cni.dev/valid-attachments`: who remains. `None` where GC was not told, and may drop nothing.
+    pub attachments: Option<Vec<Attachment>>,
+}
+
+/// A container's interface in a network.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Attachment {
+    /// `containerID`.
+    pub container: ContainerId,
+    /// `ifname`.
+    pub interface: InterfaceName,
+}
+
+impl Cleanup {
+    /// Reads standard input.
+    ///
+    /// # Errors
+    /// Whatever is wrong with these keys; the others are not looked at.
+    pub fn parse(stdin: &[u8]) -> Result<Cleanup, CniError> {
+        let keys = decode(stdin)?;
+        let remaining = get(&keys, VALID_ATTACHMENTS).map(attachments).transpose()?;
+        Ok(Cleanup {
+            version: Version::read(&keys)?,
+            network: network(&keys)?,
+            pod_dir: pod_dir(&keys)?,
+            attachments: remaining,
+        })
+    }
+}
+
+fn attachments(value: &Value) -> Result<Vec<Attachment>, CniError> {
+    let read = |(i, value): (usize, &Value)| {
+        let path = format!("{VALID_ATTACHMENTS}[{i}]");
+        let keys = object(&path, value)?;
+        let name = |key: &str| {
+            let path = format!("{path}.{key}");
+            get(keys, key).ok_or_else(|| wrong(&path, "missing")).and_then(|v| text(&path, v))
+        };
+        let container = ContainerId::new(name("containerID")?).map_err(|e| wrong(&path, e))?;
+        let interface = InterfaceName::new(name("ifname")?).map_err(|e| wrong(&path, e))?;
+        Ok(Attachment { container, interface })
+    };
+    list(VALID_ATTACHMENTS, value)?.iter().enumerate().map(read).collect()
+}
+
+fn network(keys: &Map<String, Value>) -> Result<NetworkName, CniError> {
+    let name = get(keys, "name").ok_or_else(|| wrong("name", "missing"))?;
+    NetworkName::new(text("name", name)?).map_err(|error| wrong("name", error))
+}
+
+#[cfg(test)]
+mod tests;

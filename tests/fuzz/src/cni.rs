@@ -1,0 +1,178 @@
+//! What a container runtime says to the CNI plugin: standard input, and behind a zero byte the
+//! environment, a variable a line.
+
+use std::collections::BTreeMap;
+
+use horizond::cni::dns::{self, Dns};
+use horizond::cni::environment::{Args, Call};
+use horizond::cni::error::{CniError, MAX_DETAILS};
+use horizond::cni::json::{MAX_LIST, MAX_TEXT};
+use horizond::cni::types::{Cleanup, Conf, PrevResult, Version};
+use serde_json::{Map, Value};
+
+/// Checks one call.
+pub fn check(data: &[u8]) {
+    let mut parts = data.splitn(2, |byte| *byte == 0);
+    let stdin = parts.next().unwrap_or_default();
+    check_environment(&String::from_utf8_lossy(parts.next().unwrap_or_default()));
+    let version = Version::to_answer(stdin);
+    match Cleanup::parse(stdin) {
+        Ok(cleanup) => {
+            assert_eq!(cleanup.version, version);
+            assert!(cleanup.pod_dir.is_absolute());
+        }
+        Err(error) => check_error(&error, version),
+    }
+    match Conf::parse(stdin) {
+        Ok(conf) => {
+            let keys: Map<String, Value> = serde_json::from_slice(stdin).expect("it was an object");
+            assert_eq!(conf.version, version);
+            check_conf(&conf);
+            check_read_alike(&conf, &keys);
+            check_result(conf, &keys);
+        }
+        Err(error) => check_error(&error, version),
+    }
+}
+
+/// Every error is one that a runtime can read.
+fn check_error(error: &CniError, version: Version) {
+    let json = error.to_json(version);
+    let value: BTreeMap<String, Value> = serde_json::from_str(&json).expect("an error is JSON");
+    assert_eq!(value.keys().collect::<Vec<_>>(), ["cniVersion", "code", "details", "msg"]);
+    assert!((1..=7).contains(&error.code()) && value["code"] == error.code());
+    assert_eq!(value["cniVersion"], version.as_str());
+    assert!(!error.to_string().is_empty() && !error.details().is_empty());
+    assert!(error.details().len() <= MAX_DETAILS);
+}
+
+fn check_block(block: &Dns) {
+    let lists = [&block.nameservers, &block.search, &block.options];
+    assert!(lists.iter().all(|list| list.len() <= MAX_LIST));
+    for text in lists.into_iter().flatten().chain(&block.domain) {
+        assert!(!text.is_empty() && text.len() <= MAX_TEXT && !text.chars().any(char::is_control));
+    }
+    assert_eq!(Dns::read("dns", &block.to_value()).as_ref(), Ok(block));
+    assert_eq!(block.clone().over(&Dns::default()), *block);
+    assert_eq!(Dns::default().over(block), *block);
+    assert_eq!(block.clone().over(block), *block);
+}
+
+fn check_conf(conf: &Conf) {
+    let settings = &conf.settings;
+    assert!(!settings.nameservers.is_empty() && settings.pod_dir.is_absolute());
+    assert!(settings.nameservers.iter().all(|ip| !ip.is_unspecified() && !ip.is_multicast()));
+    check_block(&settings.dns);
+    conf.runtime.dns.iter().for_each(check_block);
+    assert!(conf.runtime.dns.as_ref().is_none_or(|dns| !dns.is_empty()));
+    let off =
+        conf.runtime.annotations.iter().any(|(k, v)| (&**k, &**v) == ("horizond.io/dns", "off"));
+    assert_eq!(conf.runtime.is_opted_out(), off);
+}
+
+/// Keys of others change nothing, neither does the order or the case of a runtime's keys. Not of
+/// prevResult, whose numbers are not written as they were read.
+fn check_read_alike(conf: &Conf, keys: &Map<String, Value>) {
+    let mut other = keys.clone();
+    other.insert("cni.dev/of-the-future".into(), Value::Null);
+    other.insert("ipam".into(), Value::Bool(true));
+    other.remove("prevResult");
+    if let Some(Value::Object(block)) =
+        other.get_mut("runtimeConfig").and_then(|c| c.get_mut("dns"))
+    {
+        let once =
+            block.keys().map(|key| key.to_lowercase()).collect::<std::collections::BTreeSet<_>>();
+        if once.len() == block.len() {
+            *block = std::mem::take(block)
+                .into_iter()
+                .map(|(k, v)| (k.to_ascii_uppercase(), v))
+                .collect();
+        }
+    }
+    let text = serde_json::to_vec(&other).expect("an object is JSON");
+    let again = Conf::parse(&text).expect("it was taken before");
+    assert_eq!(again.settings, conf.settings);
+    assert_eq!(again.runtime, conf.runtime);
+    assert_eq!(
+        (again.network, again.plugin, again.previous),
+        (conf.network.clone(), conf.plugin.clone(), None)
+    );
+}
+
+fn check_result(conf: Conf, keys: &Map<String, Value>) {
+    let none = Dns::default();
+    let previous =
+        conf.previous.as_ref().map(PrevResult::dns).transpose().expect("it was read before");
+    let pod = conf.runtime.dns.as_ref();
+    let made = dns::of_result(&conf.settings, pod, previous.as_ref().unwrap_or(&none));
+    check_block(&made);
+    let servers: Vec<String> = conf.settings.nameservers.iter().map(ToString::to_string).collect();
+    assert_eq!(made.nameservers, servers);
+    let headcni = conf.settings.magic_dns.as_ref().filter(|block| block.enable);
+    let nothing = vec![];
+    let candidates = [
+        &conf.settings.search,
+        &conf.settings.dns.search,
+        headcni.map_or(&nothing, |block| &block.search_domains),
+        previous.as_ref().map_or(&nothing, |dns| &dns.search),
+    ];
+    let configured = candidates.into_iter().find(|list| !list.is_empty()).unwrap_or(&nothing);
+    assert_eq!(&made.search, pod.map_or(configured, |dns| &dns.search));
+    let Some(previous) = conf.previous else { return };
+    let Value::Object(mut handed_on) = previous.with_dns(conf.version, &made) else { panic!() };
+    assert_eq!(handed_on.remove("cniVersion"), Some(conf.version.as_str().into()));
+    assert_eq!(handed_on.remove("dns"), Some(made.to_value()));
+    let mut came = keys["prevResult"].as_object().expect("it was one").clone();
+    came.remove("cniVersion");
+    came.remove("dns");
+    assert_eq!(handed_on, came);
+}
+
+fn check_environment(text: &str) {
+    let variables: BTreeMap<&str, &str> =
+        text.lines().filter_map(|line| line.split_once('=')).collect();
+    let value = |name: &str| variables.get(name).copied().filter(|value| !value.is_empty());
+    let read = Call::read(|name| variables.get(name).map(|value| (*value).to_owned()));
+    let verb = value("CNI_COMMAND");
+    match read {
+        Ok(Call::Add(attach) | Call::Check(attach)) => {
+            assert!(matches!(verb, Some("ADD" | "CHECK")));
+            check_file(attach.container.as_str(), attach.interface.as_str());
+            assert_eq!(attach.netns.to_str(), value("CNI_NETNS"));
+            check_args(value("CNI_ARGS").unwrap_or_default(), &attach.args);
+        }
+        Ok(Call::Del(detach)) => {
+            assert_eq!(verb, Some("DEL"));
+            check_file(detach.container.as_str(), detach.interface.as_str());
+            assert_eq!(detach.netns.as_deref().and_then(|path| path.to_str()), value("CNI_NETNS"));
+        }
+        Ok(Call::Gc | Call::Status | Call::Version) => {
+            assert!(matches!(verb, Some("GC" | "STATUS" | "VERSION")));
+        }
+        Err(error) => {
+            assert_eq!(error.code(), 4);
+            assert!(error.details().contains("CNI_"), "the variable is named");
+            check_error(&error, Version::LATEST);
+        }
+    }
+}
+
+/// They become part of a file's name.
+fn check_file(container: &str, interface: &str) {
+    for name in [container, interface] {
+        assert!(!name.is_empty() && !name.contains(['/', '\0']) && !matches!(name, "." | ".."));
+    }
+    assert!(container.len() <= 128 && interface.len() <= 15);
+}
+
+fn check_args(text: &str, args: &Args) {
+    for (key, found) in [
+        ("K8S_POD_NAMESPACE=", &args.namespace),
+        ("K8S_POD_NAME=", &args.pod),
+        ("K8S_POD_UID=", &args.uid),
+        ("K8S_POD_INFRA_CONTAINER_ID=", &args.infra_container),
+    ] {
+        let last = text.split(';').rev().find_map(|pair| pair.strip_prefix(key));
+        assert_eq!(found.as_deref(), last.filter(|value| !value.is_empty()));
+    }
+}
