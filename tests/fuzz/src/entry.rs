@@ -178,7 +178,11 @@ fn check_use(entry: &Entry, kept: &Kept, name: &[u8], dice: &mut Dice) {
     };
     let cased = |byte: &u8| if dice.coin() { byte.to_ascii_uppercase() } else { *byte };
     let name: Vec<u8> = name.iter().map(cased).collect();
-    let edns = dice.coin().then(|| AskEdns { dnssec_ok: dice.coin(), nsid: dice.coin() });
+    let edns = dice.coin().then(|| AskEdns {
+        dnssec_ok: dice.coin(),
+        nsid: dice.coin(),
+        ..AskEdns::default()
+    });
     let room = match dice.below(4) {
         0 => u16::MAX,
         1 => 512,
