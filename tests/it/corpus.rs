@@ -51,6 +51,8 @@ fn wire() {
 #[test]
 fn entry() {
     replay("entry", promises::entry::check);
+    // The same form, with other numbers in front.
+    replay("accept", promises::entry::check);
 }
 
 #[test]

@@ -31,7 +31,10 @@ pub const KEYS: &[(&str, &[&str])] = &[
         ],
     ),
     ("cache", &["memory", "stale", "stale_after", "prefetch", "front"]),
-    ("admit", &["allow", "debug", "refuse"]),
+    (
+        "admit",
+        &["allow", "debug", "refuse", "rate", "burst", "over", "rate_table", "cookie_secret"],
+    ),
     ("local", &["single_label", "private_reverse", "hosts", "hosts_ttl", "record", "rewrite"]),
     ("local.record", &["name", "type", "value", "ttl", "ptr"]),
     ("local.rewrite", &["match", "from", "to"]),

@@ -29,8 +29,8 @@ pub fn check(data: &[u8]) {
     let own = question_of(message).filter(|_| choice & 0x80 == 0);
     let (name, qtype, qclass) = own.unwrap_or((b"\x01a\x07example\0".to_vec(), 1, 1));
     let question = Question { name: &name, qtype, qclass };
-    let asked = Asked { question, edns: choice & 1 == 1, spelling: Spelling::FOLDED, exact: false };
-    let rules = Rules { route: 0, name: "all", caps, horizons: &One, rebinding: None };
+    let asked = Asked { edns: choice & 1 == 1, ..asked(question) };
+    let rules = rules(caps);
     check_borders(asked, message, &Rules { horizons: &Halves, ..rules });
     let verdict = judge(asked, message, &rules);
     let accepted = match &verdict {
@@ -52,6 +52,16 @@ pub fn check(data: &[u8]) {
     ] {
         render(message, &came, accepted, caps, &client, (elapsed, room, edns));
     }
+}
+
+/// A question with an OPT, asked in lower case.
+pub fn asked(question: Question<'_>) -> Asked<'_> {
+    Asked { question, edns: true, spelling: Spelling::FOLDED, exact: false }
+}
+
+/// The rules of the one route in a world with one horizon.
+pub fn rules(caps: Caps) -> Rules<'static> {
+    Rules { route: 0, name: "all", caps, horizons: &One, rebinding: None }
 }
 
 /// A world with one horizon.
@@ -78,13 +88,6 @@ impl Horizons for Halves {
     fn crossing(&self, route: u16, target: &[u8]) -> Crossing {
         if self.owns(route, target) { Crossing::Inside } else { Crossing::Follow }
     }
-}
-
-/// Judges the answer of a server that owns all names to a question with EDNS.
-pub fn judge_all(question: Question<'_>, message: &[u8], caps: Caps) -> Verdict {
-    let asked = Asked { question, edns: true, spelling: Spelling::FOLDED, exact: false };
-    let rules = Rules { route: 0, name: "all", caps, horizons: &One, rebinding: None };
-    judge(asked, message, &rules)
 }
 
 /// Nothing is passed on about another horizon's names, but the zones that the question lies in.
@@ -129,8 +132,11 @@ fn render(
     (elapsed, room, edns): (u32, u16, bool),
 ) {
     let upper = client.name.to_ascii_uppercase();
-    let edns = edns
-        .then_some(AskEdns { dnssec_ok: client.choice & 8 == 8, nsid: client.choice & 16 == 16 });
+    let edns = edns.then(|| AskEdns {
+        dnssec_ok: client.choice & 8 == 8,
+        nsid: client.choice & 16 == 16,
+        ..AskEdns::default()
+    });
     let name = if client.choice & 32 == 32 { client.name } else { &upper };
     let ask = Ask { id: 0xbeef, flags: client.flags, name, edns, room };
     let note = (client.choice & 64 == 64).then(|| Ede::new(3, "n".repeat(usize::from(room % 200))));

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use horizond::accept::{Caps, Verdict};
+use horizond::accept::{Caps, Verdict, judge};
 use horizond::answer::{Answer, Question};
 use horizond::cache::{Entry, Freshness, Key};
 use horizond::respond::{self, Ask, AskEdns, Ttl};
@@ -13,7 +13,7 @@ use horizond::time::Tick;
 use horizond::wire::edns::Ede;
 use horizond::wire::records::Record;
 
-use super::accept::{PARAMETERS, judge_all, question_of};
+use super::accept::{PARAMETERS, asked, question_of, rules};
 use super::wire::naive_records;
 
 /// Checks one message. The first [`PARAMETERS`] bytes are the seed of everything that a client or
@@ -24,11 +24,12 @@ pub fn check(data: &[u8]) {
     let Some((name, qtype, qclass)) = question_of(message) else { return };
     let question = Question { name: &name, qtype, qclass };
     let caps = Caps { max_ttl: dice.next() as u32 >> 8, max_negative_ttl: dice.below(1000) as u32 };
-    let accepted = match judge_all(question, message, caps) {
+    let mut accepted = match judge(asked(question), message, &rules(caps)) {
         Verdict::Accepted(accepted) => accepted,
         Verdict::Truncated(Some(accepted)) => *accepted,
         _ => return,
     };
+    accepted.answer.wants_ipv4 = dice.coin();
     let key = Key::of(&name, qtype, dice.coin(), dice.coin());
     let kept = Kept {
         stored: Tick(dice.next() >> 3),
@@ -107,7 +108,11 @@ fn check_kept(entry: &Entry, answer: &Answer, key: &Key, kept: &Kept) {
     assert_eq!((entry.wire(), entry.header()), (answer.wire(), answer.header()));
     assert_eq!((entry.rcode(), entry.kind()), (answer.rcode(), answer.kind));
     assert_eq!((entry.route(), entry.failures()), (kept.route, kept.failures));
-    assert_eq!(entry.is_onward(), kept.failures == 0 && answer.onward);
+    assert_eq!(entry.is_onward(), answer.onward);
+    assert_eq!(entry.wants_ipv4(), answer.wants_ipv4);
+    assert_eq!(entry.is_whole(), !answer.onward && !answer.wants_ipv4);
+    assert_eq!(entry.asked_with(), Key::flags(key.as_bytes()));
+    assert!(!entry.is_of_name() && !entry.claim_renewal(), "nobody has used it");
     assert_eq!(
         (entry.name(), entry.qtype()),
         (Key::name(key.as_bytes()), Key::qtype(key.as_bytes()))
@@ -162,6 +167,7 @@ fn check_age(entry: &Entry, kept: &Kept, dice: &mut Dice) {
         _ => Freshness::Dead,
     };
     assert_eq!(entry.freshness(now), expected, "age {age}, fresh {fresh}, stale {stale}");
+    assert_eq!(entry.is_ending(now), age * 10 >= fresh * 9);
 }
 
 fn check_use(entry: &Entry, kept: &Kept, name: &[u8], dice: &mut Dice) {
@@ -172,7 +178,11 @@ fn check_use(entry: &Entry, kept: &Kept, name: &[u8], dice: &mut Dice) {
     };
     let cased = |byte: &u8| if dice.coin() { byte.to_ascii_uppercase() } else { *byte };
     let name: Vec<u8> = name.iter().map(cased).collect();
-    let edns = dice.coin().then(|| AskEdns { dnssec_ok: dice.coin(), nsid: dice.coin() });
+    let edns = dice.coin().then(|| AskEdns {
+        dnssec_ok: dice.coin(),
+        nsid: dice.coin(),
+        ..AskEdns::default()
+    });
     let room = match dice.below(4) {
         0 => u16::MAX,
         1 => 512,
