@@ -24,6 +24,9 @@ pub struct Explanation {
     pub when: Vec<String>,
     /// The reason, and where it is written.
     pub why: String,
+    /// Met so seldom that a whole run need not meet it.
+    #[serde(default)]
+    pub seldom: bool,
 }
 
 #[derive(Deserialize)]

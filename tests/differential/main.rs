@@ -85,6 +85,7 @@ fn other_forwarders_say_the_same() {
         [(&servers[0], 1), (&servers[1], 4), (&servers[2], 4)]
             .map(|(server, tries)| Client::new(server.addr, tries));
     let mut report = Report::new();
+    let mut ages = promises::Ages::default();
     let begun = Instant::now();
     for question in &questions(seed, count) {
         assert!(begun.elapsed() < LONGEST, "too slow:\n{report}");
@@ -92,7 +93,10 @@ fn other_forwarders_say_the_same() {
         let asked = Instant::now();
         for _ in 0..2 {
             let ours = tell(&mut daemon, question);
-            let broken = promises::broken(question, &ours);
+            let mut broken = promises::broken(question, &ours);
+            if !ages.count_down(question, &ours, Instant::now()) {
+                broken.push("TTLs count down (RFC 1035, 3.2.1)".into());
+            }
             report.promises(question, &ours, &broken);
             if let Some(before) = before.replace(ours.clone()) {
                 let found = differences(&ours, &before, asked.elapsed().as_secs() as u32 + 2);

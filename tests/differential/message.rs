@@ -17,7 +17,7 @@ pub const CD: u16 = 0x0010;
 const OPT: u16 = 41;
 
 /// A record with its names written out.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rr {
     pub owner: Vec<u8>,
     pub rtype: u16,

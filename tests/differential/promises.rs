@@ -1,5 +1,8 @@
 //! What must hold of each of the daemon's answers, whatever other servers say.
 
+use std::collections::HashMap;
+use std::time::Instant;
+
 use crate::ask::Reply;
 use crate::compare::Told;
 use crate::message::{AA, AD, CD, Message, RA, RD, Rr, TC};
@@ -60,6 +63,41 @@ fn one(question: &Question, message: &Message, tcp: bool, broken: &mut Vec<Strin
     let room = question.edns.as_ref().map_or(512, |edns| edns.payload.clamp(512, 1232).into());
     must(tcp || message.len <= room.min(LARGEST), "a datagram that the client takes");
     must(!tcp || !message.has(TC), "no TC over TCP");
+}
+
+/// What was told before, and when: TTLs count down (RFC 1035, 3.2.1).
+#[derive(Default)]
+pub struct Ages {
+    /// By name, type, class, DO and CD, which are what the cache tells answers apart by.
+    told: HashMap<Key, (Instant, HashMap<Rr, u32>)>,
+}
+
+type Key = (Vec<u8>, bool, u16);
+
+impl Ages {
+    /// Whether an answer that was given before has since grown no younger. What lives for less than a
+    /// minute may have been asked for again.
+    pub fn count_down(&mut self, question: &Question, told: &Told, now: Instant) -> bool {
+        let Some(message) = told.message().filter(|_| question.flags & RD != 0) else {
+            return true;
+        };
+        let name = question.section().to_ascii_lowercase();
+        let key = (name, question.dnssec_ok(), question.flags & CD);
+        let ttls: HashMap<Rr, u32> = message.sections[..2]
+            .iter()
+            .flatten()
+            .map(|rr| (Rr { ttl: 0, ..rr.folded() }, rr.ttl))
+            .collect();
+        let Some((then, before)) = self.told.get(&key) else {
+            self.told.insert(key, (now, ttls));
+            return true;
+        };
+        let passed = (now - *then).as_secs() as u32;
+        before.iter().filter(|(_, ttl)| **ttl > 60).all(|(rr, before)| {
+            // Rounding: of the daemon's, and of ours.
+            ttls.get(rr).is_none_or(|now| now + passed <= before + 1)
+        })
+    }
 }
 
 /// A truncated answer is the front of the whole one.

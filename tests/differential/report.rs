@@ -74,9 +74,10 @@ impl Report {
 
     /// Panics where something is not explained; and in a whole run where an explanation is of no use.
     pub fn finish(&self, whole_run: bool) {
-        let unused = self.used.iter().filter(|used| **used == 0).count();
+        let of_use = |(one, used): (&Explanation, &usize)| *used > 0 || one.seldom;
+        let all_used = self.list.iter().zip(&self.used).all(of_use);
         assert!(self.unexplained.is_empty(), "differences that nothing in explained.toml explains");
-        assert!(!whole_run || unused == 0, "explanations in explained.toml that explain nothing");
+        assert!(!whole_run || all_used, "explanations in explained.toml that explain nothing");
     }
 }
 
@@ -87,7 +88,11 @@ impl fmt::Display for Report {
         for (explanation, used) in self.list.iter().zip(&self.used) {
             let Explanation { peer, differs, when, .. } = explanation;
             let fields: Vec<String> = differs.iter().map(ToString::to_string).collect();
-            let stale = if *used == 0 { "  <- explains nothing" } else { "" };
+            let stale = match (used, explanation.seldom) {
+                (0, false) => "  <- explains nothing",
+                (0, true) => "  (seldom)",
+                _ => "",
+            };
             let (peers, fields) = (peer.join(" "), fields.join(" "));
             writeln!(f, "{used:6} {peers}: {fields} [{}]{stale}", when.join(", "))?;
         }
