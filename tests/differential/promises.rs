@@ -75,12 +75,16 @@ pub struct Ages {
 type Key = (Vec<u8>, bool, u16);
 
 impl Ages {
-    /// Whether an answer that was given before has since grown no younger. What lives for less than a
-    /// minute may have been asked for again.
+    /// Whether an answer that was given before has since grown no younger. Others than these may be new
+    /// each time: local ones, those that live for less than a minute, and those that are not kept, since
+    /// they have neither the type that was asked for nor an SOA (RFC 2308, 5).
     pub fn count_down(&mut self, question: &Question, told: &Told, now: Instant) -> bool {
-        let Some(message) = told.message().filter(|_| question.flags & RD != 0) else {
+        let Some(message) = told.message() else { return true };
+        let mut kept = message.sections[..2].iter().flatten();
+        let substance = message.has_type(0, question.qtype) || message.has_type(1, 6);
+        if message.has(AA) || !substance || kept.any(|rr| rr.ttl < 60) {
             return true;
-        };
+        }
         let name = question.section().to_ascii_lowercase();
         let key = (name, question.dnssec_ok(), question.flags & CD);
         let ttls: HashMap<Rr, u32> = message.sections[..2]
@@ -93,7 +97,7 @@ impl Ages {
             return true;
         };
         let passed = (now - *then).as_secs() as u32;
-        before.iter().filter(|(_, ttl)| **ttl > 60).all(|(rr, before)| {
+        before.iter().all(|(rr, before)| {
             // Rounding: of the daemon's, and of ours.
             ttls.get(rr).is_none_or(|now| now + passed <= before + 1)
         })
