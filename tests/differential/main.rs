@@ -37,8 +37,8 @@ use report::Report;
 const SEED: u64 = 20_261_122;
 /// As many as take some ten seconds.
 const QUESTIONS: usize = 6000;
-/// No run takes longer: what hangs is cut off, and fails.
-const LONGEST: Duration = Duration::from_secs(60);
+/// No run takes longer, on a machine that is busy with other things too: what hangs is cut off, and fails.
+const LONGEST: Duration = Duration::from_secs(150);
 
 fn setting(name: &str, default: u64) -> u64 {
     match std::env::var(name).as_deref() {

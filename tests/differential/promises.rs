@@ -76,13 +76,13 @@ type Key = (Vec<u8>, bool, u16);
 
 impl Ages {
     /// Whether an answer that was given before has since grown no younger. Others than these may be new
-    /// each time: local ones, those that live for less than a minute, and those that are not kept, since
+    /// each time: local ones, those that live for less than five minutes, and those that are not kept, since
     /// they have neither the type that was asked for nor an SOA (RFC 2308, 5).
     pub fn count_down(&mut self, question: &Question, told: &Told, now: Instant) -> bool {
         let Some(message) = told.message() else { return true };
         let mut kept = message.sections[..2].iter().flatten();
         let substance = message.has_type(0, question.qtype) || message.has_type(1, 6);
-        if message.has(AA) || !substance || kept.any(|rr| rr.ttl < 60) {
+        if message.has(AA) || !substance || kept.any(|rr| rr.ttl < 300) {
             return true;
         }
         let name = question.section().to_ascii_lowercase();
