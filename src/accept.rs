@@ -121,7 +121,7 @@ pub fn judge(asked: Asked<'_>, message: &[u8], rules: &Rules<'_>) -> Verdict {
         Brought::Other => return without_question(&asked, message, &header),
     };
     let mut survey = Survey::new(&header, question_end);
-    let sound = survey.walk(message, &header).is_some();
+    let sound = survey.walk(message, &header, asked.question.name).is_some();
     let truncated = header.has(flag::TC);
     if !sound {
         return if truncated { Verdict::Truncated(None) } else { Verdict::Malformed };

@@ -1,4 +1,5 @@
-//! Decides whether a client may ask: membership in lists of address prefixes.
+//! Decides whether a client may ask: membership in lists of address prefixes, its [`rate`]; and
+//! makes its [`cookies`].
 //!
 //! "node" stands for the host's own addresses, which come in from outside and may change; a list is
 //! then built anew and swapped. Looking up is a binary search and allocates nothing.
@@ -6,6 +7,9 @@
 use std::net::IpAddr;
 
 use crate::config::{Prefix, Source};
+
+pub mod cookies;
+pub mod rate;
 
 /// A set of addresses as disjoint ranges.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

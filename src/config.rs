@@ -15,12 +15,15 @@ use std::time::Duration;
 use crate::wire::name::Name;
 pub use nat64::Nat64;
 
+pub use secret::{BadSecret, CookieSecret};
+
 pub mod address;
 mod defaults;
 pub mod file;
 pub mod local;
 pub mod nat64;
 pub mod prefix;
+mod secret;
 pub mod units;
 pub mod upstream;
 
@@ -254,6 +257,27 @@ pub struct Admit {
     pub debug: Vec<Source>,
     /// What the others get.
     pub refuse: Refuse,
+    /// Questions a second that one client may ask over UDP; 0 (no limit, the default)..=1_000_000.
+    pub rate: usize,
+    /// Questions that it may ask at once before that; 1..=1_000_000, default 1000.
+    pub burst: usize,
+    /// What it gets beyond that.
+    pub over: Over,
+    /// Places of the table that counts; 1024..=16_777_216, rounded up to a power of two, default
+    /// 65_536. 8 bytes each, where there is a limit.
+    pub rate_table: usize,
+    /// What server cookies are made with (RFC 9018, 5); `None` = drawn at random at each start.
+    pub cookie_secret: Option<CookieSecret>,
+}
+
+/// What a client over its rate gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Over {
+    /// An empty answer with TC: over TCP there is no limit, and no forged address.
+    #[default]
+    Truncate,
+    /// Silence.
+    Drop,
 }
 
 /// A set of clients.

@@ -5,7 +5,7 @@
 //! Nothing here allocates, looks up or decides.
 
 use crate::answer::View;
-use crate::wire::edns::{Ede, MIN_PAYLOAD, OPT_LEN, OUR_PAYLOAD, OptWriter, code};
+use crate::wire::edns::{Ede, Edns, MIN_PAYLOAD, OPT_LEN, OUR_PAYLOAD, OptWriter, code};
 use crate::wire::header::{self, Header, Rcode, flag};
 use crate::wire::query::Query;
 use crate::wire::{MAX_MESSAGE, read_u16, write_u16};
@@ -26,28 +26,61 @@ pub struct Ask<'a> {
 }
 
 /// What of the client's OPT shapes the answer's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AskEdns {
     /// DO, copied into the answer (RFC 3225, 3).
     pub dnssec_ok: bool,
     /// Whether an NSID was asked for (RFC 5001).
     pub nsid: bool,
+    /// What an asked-for keepalive option says: after how long an idle connection is closed, in units
+    /// of 100 ms (RFC 7828).
+    pub keepalive: Option<u16>,
+    /// The client's cookie and ours behind it (RFC 9018), where the client sent one.
+    pub cookie: Option<[u8; COOKIE_LEN]>,
+}
+
+/// Length of a client's cookie and ours.
+pub const COOKIE_LEN: usize = 24;
+
+impl AskEdns {
+    /// As asked; keepalive and cookie are for those to fill in who know them.
+    #[inline]
+    pub fn of(edns: &Edns<'_>) -> AskEdns {
+        AskEdns { dnssec_ok: edns.dnssec_ok, nsid: edns.nsid, keepalive: None, cookie: None }
+    }
+
+    /// Bytes of the answer's OPT with the options that must be in it. Others give way to records.
+    #[inline]
+    fn reserve(&self) -> usize {
+        let keepalive = if self.keepalive.is_some() { 4 + 2 } else { 0 };
+        let cookie = if self.cookie.is_some() { 4 + COOKIE_LEN } else { 0 };
+        OPT_LEN + keepalive + cookie
+    }
+}
+
+/// Bytes that an answer to this query may have; `stream` is true over TCP, where only the length
+/// prefix limits it.
+#[inline]
+pub fn room(edns: Option<&Edns<'_>>, stream: bool) -> u16 {
+    match edns {
+        _ if stream => MAX_MESSAGE as u16,
+        Some(edns) => edns.payload.clamp(MIN_PAYLOAD, OUR_PAYLOAD),
+        None => MIN_PAYLOAD,
+    }
 }
 
 impl<'a> Ask<'a> {
-    /// From a query; `stream` is true over TCP, where only the length prefix limits an answer.
+    /// From a query; `stream` is true over TCP.
     #[inline]
     pub fn of(query: &Query<'a>, stream: bool) -> Ask<'a> {
-        let edns = query.edns.map(|edns| AskEdns {
-            dnssec_ok: edns.dnssec_ok,
-            nsid: edns.option(code::NSID).is_some(),
-        });
-        let room = match query.edns {
-            _ if stream => MAX_MESSAGE as u16,
-            Some(edns) => edns.payload.clamp(MIN_PAYLOAD, OUR_PAYLOAD),
-            None => MIN_PAYLOAD,
-        };
-        Ask { id: query.header.id, flags: query.header.flags, name: query.name, edns, room }
+        let edns = query.edns.as_ref();
+        Ask {
+            id: query.header.id,
+            flags: query.header.flags,
+            name: query.name,
+            edns: edns.map(AskEdns::of),
+            room: room(edns, stream),
+        }
     }
 
     /// Whether AD may be set in the answer: where AD or DO was set in the query (RFC 6840, 5.7).
@@ -82,17 +115,17 @@ pub fn answer(
     let room = usize::from(ask.room).min(out.len());
     let out = &mut out[..room];
     let wire = answer.wire;
-    let reserve = if ask.edns.is_some() { OPT_LEN } else { 0 };
+    let reserve = ask.edns.as_ref().map_or(0, AskEdns::reserve);
     let mut end = wire.len();
     if end + reserve > room {
-        let Some(kept) = truncate(answer, ask, out) else { return 0 };
+        let Some(kept) = truncate(answer, reserve, out) else { return 0 };
         end = kept;
     } else {
         out[..end].copy_from_slice(wire);
     }
     patch_head(answer, ask, out);
     patch_ttls(answer, ttl, &mut out[..end]);
-    if let Some(edns) = ask.edns {
+    if let Some(edns) = &ask.edns {
         end = append_opt(answer, edns, note, nsid, end, out);
     }
     end
@@ -132,16 +165,14 @@ fn patch_ttls(answer: View<'_>, ttl: Ttl, out: &mut [u8]) {
 #[inline]
 fn append_opt(
     answer: View<'_>,
-    edns: AskEdns,
+    edns: &AskEdns,
     note: Option<&Ede>,
     nsid: &[u8],
     end: usize,
     out: &mut [u8],
 ) -> usize {
     let Some(mut opt) = OptWriter::begin(out, end, 0, edns.dnssec_ok) else { return end };
-    if edns.nsid {
-        opt.option(code::NSID, &[nsid]);
-    }
+    write_options(&mut opt, edns, nsid);
     for error in note.map(Ede::as_ref).into_iter().chain(answer.ede) {
         opt.ede(error);
     }
@@ -151,12 +182,25 @@ fn append_opt(
     end
 }
 
-/// Copies header, question and as many whole records as fit beside an OPT, sets TC and the counts.
-/// Additional records alone may go without TC (RFC 2181, 9).
+/// The options but for extended errors: first those that must be there, then what fits.
+#[inline]
+fn write_options(opt: &mut OptWriter<'_>, edns: &AskEdns, nsid: &[u8]) {
+    if let Some(cookie) = &edns.cookie {
+        opt.option(code::COOKIE, &[cookie]);
+    }
+    if let Some(timeout) = edns.keepalive {
+        opt.option(code::KEEPALIVE, &[&timeout.to_be_bytes()]);
+    }
+    if edns.nsid {
+        opt.option(code::NSID, &[nsid]);
+    }
+}
+
+/// Copies header, question and as many whole records as fit beside an OPT of `reserve` bytes, sets TC
+/// and the counts. Additional records alone may go without TC (RFC 2181, 9).
 #[cold]
-fn truncate(answer: View<'_>, ask: &Ask<'_>, out: &mut [u8]) -> Option<usize> {
+fn truncate(answer: View<'_>, reserve: usize, out: &mut [u8]) -> Option<usize> {
     let wire = answer.wire;
-    let reserve = ask.edns.map_or(0, |e| OPT_LEN + if e.nsid { 4 } else { 0 });
     let limit = out.len().checked_sub(reserve)?;
     let mut head = Header::read(wire)?;
     let [questions, sections @ ..] = head.counts;
@@ -187,30 +231,42 @@ fn truncate(answer: View<'_>, ask: &Ask<'_>, out: &mut [u8]) -> Option<usize> {
     Some(end)
 }
 
-/// Answers a packet that is no ordinary query: its first `echo` bytes come back (header, or header
-/// and question) with `rcode`. Returns the length; 0 if `out` is too small.
-pub fn fault(
-    packet: &[u8],
-    echo: usize,
-    rcode: Rcode,
-    opt: Option<Option<&Ede>>,
-    out: &mut [u8],
-) -> usize {
+/// An answer without records: to a packet that is no ordinary query, or to a query that is turned away.
+#[derive(Debug, Clone, Copy)]
+pub struct Bare<'a> {
+    /// How many bytes of the packet come back: the header, or header and question.
+    pub echo: usize,
+    /// The response code.
+    pub rcode: Rcode,
+    /// Whether TC is set: ask again over TCP.
+    pub truncated: bool,
+    /// The client's OPT, if it could be read.
+    pub edns: Option<AskEdns>,
+    /// Why, if there is more to say than the response code does.
+    pub note: Option<&'a Ede>,
+}
+
+/// Writes a [`Bare`] answer to `packet` into `out`, which is as long as the answer may be. Returns the
+/// length; 0 if `out` is too small.
+pub fn bare(packet: &[u8], answer: Bare<'_>, nsid: &[u8], out: &mut [u8]) -> usize {
+    let Bare { echo, rcode, truncated, edns, note } = answer;
     let (Some(head), Some(room)) = (Header::read(packet), out.get_mut(..echo)) else { return 0 };
     let Some(echoed) = packet.get(..echo) else { return 0 };
     room.copy_from_slice(echoed);
     let kept = head.flags & (flag::OPCODE | flag::RD | flag::CD);
+    let tc = if truncated { flag::TC } else { 0 };
     let questions = u16::from(echo > header::LEN);
     let answer = Header {
         id: head.id,
-        flags: flag::QR | flag::RA | kept | (rcode.0 & flag::RCODE),
-        counts: [questions, 0, 0, u16::from(opt.is_some())],
+        flags: flag::QR | flag::RA | tc | kept | (rcode.0 & flag::RCODE),
+        counts: [questions, 0, 0, u16::from(edns.is_some())],
     };
     out[..header::LEN].copy_from_slice(&answer.to_bytes());
-    let Some(ede) = opt else { return echo };
+    let Some(edns) = edns else { return echo };
     let extended = (rcode.0 >> 4) as u8;
-    let Some(mut opt) = OptWriter::begin(out, echo, extended, false) else { return 0 };
-    if let Some(ede) = ede {
+    let Some(mut opt) = OptWriter::begin(out, echo, extended, edns.dnssec_ok) else { return 0 };
+    write_options(&mut opt, &edns, nsid);
+    if let Some(ede) = note {
         opt.ede(ede.as_ref());
     }
     opt.finish()

@@ -23,7 +23,7 @@ use crate::telemetry::querylog::{QueryLog, Record};
 use crate::telemetry::stats::{NO_ROUTE, Stats};
 use crate::time::Tick;
 use crate::upstream::{RouteRef, RouteView, Routes};
-use crate::wire::edns::{Ede, ede};
+use crate::wire::edns::{Ede, Keepalive, ede};
 use crate::wire::header::{Rcode, flag};
 use crate::wire::query::Query;
 use crate::wire::{CLASS_IN, rtype};
@@ -35,6 +35,7 @@ mod foresee;
 mod hosts;
 mod journey;
 mod late;
+mod options;
 mod refuse;
 mod server;
 mod settle;
@@ -207,11 +208,17 @@ impl Desk {
             self.stats.dropped(DropReason::Source);
             return Step::Silent;
         }
+        let stream = client.proto == Proto::Tcp;
+        if stream && query.edns.as_ref().is_some_and(|e| e.keepalive == Keepalive::Data) {
+            return self.fault(packet, query.malformed(), client, now, out);
+        }
         if !self.acls.allow.contains(client.addr.ip()) {
             return self.refuse_stranger(&query, client, now, out);
         }
-        let stream = client.proto == Proto::Tcp;
-        let ask = Ask::of(&query, stream);
+        if self.is_over_rate(client, now) {
+            return self.turn_away(packet, &query, client, out);
+        }
+        let ask = self.ask_of(&query, client);
         if query.qclass != CLASS_IN {
             return self.ask_chaos(&query, &ask, client, now, out);
         }

@@ -3,7 +3,10 @@
 use std::ops::Add;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+/// What [`Clock::unix`] of a manual clock begins with.
+const MANUAL_EPOCH: u32 = 1_559_731_985;
 
 /// Microseconds since the process started its clock. Never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -62,6 +65,19 @@ impl Clock {
             }
             Source::Manual(now) => now.load(Ordering::Acquire),
         })
+    }
+
+    /// Seconds since 1970 modulo 2^32, as RFC 9018 counts them. A manual clock began on
+    /// 2019-06-05 at 10:53:05 UTC, like the examples there.
+    pub fn unix(&self) -> u32 {
+        match &self.0 {
+            Source::Machine(_) => SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs() as u32),
+            Source::Manual(now) => {
+                MANUAL_EPOCH.wrapping_add((now.load(Ordering::Acquire) / 1_000_000) as u32)
+            }
+        }
     }
 
     /// Moves a manual clock; the machine's goes by itself.

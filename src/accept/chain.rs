@@ -5,8 +5,8 @@
 
 use super::Rules;
 use super::horizons::Crossing;
-use super::names::{encloses, is_name, is_question_pointer};
-use super::survey::{DROPPED, Entry, Survey, covered};
+use super::names::{encloses, is_name};
+use super::survey::{DROPPED, Entry, Owner, Survey, covered};
 use crate::answer::Question;
 use crate::wire::records::NameBuf;
 use crate::wire::rtype;
@@ -28,8 +28,29 @@ pub(super) enum End {
 /// A chain, followed.
 pub(super) struct Chain {
     pub(super) end: End,
-    /// The last name that belongs to the route; `None`: the question's.
-    pub(super) last: Option<NameBuf>,
+    /// The last name that belongs to the route.
+    pub(super) last: Last,
+}
+
+/// A name of a chain. The usual one is the question's, so this is small.
+pub(super) enum Last {
+    /// The question's.
+    Question,
+    /// A CNAME's target, which stands here.
+    At(usize),
+    /// What a DNAME made.
+    Made(Box<NameBuf>),
+}
+
+impl Last {
+    /// The name written out; `None`: the question's.
+    pub(super) fn name(&self, message: &[u8]) -> Option<NameBuf> {
+        match self {
+            Last::Question => None,
+            Last::At(at) => NameBuf::expand(message, *at),
+            Last::Made(name) => Some((**name).clone()),
+        }
+    }
 }
 
 /// What the answer section has for one name.
@@ -52,37 +73,57 @@ impl Survey {
         message: &[u8],
         rules: &Rules<'_>,
     ) -> Option<Chain> {
-        let mut last: Option<NameBuf> = None;
+        let here = self.look_for(question.name, 0, question, message, rules);
+        match here {
+            Here { found: true, .. } => Some(Chain { end: End::Found, last: Last::Question }),
+            Here { cname: None, dname: None, .. } => {
+                let empty = self.section(0).next().is_none();
+                empty.then_some(Chain { end: End::Bare, last: Last::Question })
+            }
+            here => self.follow_on(here, question, message, rules),
+        }
+    }
+
+    /// The same where the question's name is an alias.
+    fn follow_on(
+        &mut self,
+        mut here: Here,
+        question: &Question<'_>,
+        message: &[u8],
+        rules: &Rules<'_>,
+    ) -> Option<Chain> {
+        let mut last = Last::Question;
         // Whether a DNAME stands for a CNAME that is not there.
         let mut redirected = false;
-        for step in 0..=MAX_CHAIN {
-            let name = last.as_ref().map_or(question.name, NameBuf::as_wire);
-            let here = self.look_for(name, step, question, message, rules);
-            if here.found {
-                return Some(Chain { end: End::Found, last });
-            }
-            let target = match (here.cname, here.dname) {
-                (Some(at), _) => NameBuf::expand(message, at)?,
+        for step in 1.. {
+            let (target, next) = match (here.cname, here.dname) {
+                _ if here.found => return Some(Chain { end: End::Found, last }),
+                (Some(at), _) => (NameBuf::expand(message, at)?, Last::At(at)),
                 (None, Some(dname)) => {
                     redirected = true;
-                    match substitute(message, name, dname) {
-                        Some(target) => target,
+                    let own = last.name(message);
+                    let own = own.as_ref().map_or(question.name, NameBuf::as_wire);
+                    match substitute(message, own, dname) {
+                        Some(target) => (target.clone(), Last::Made(Box::new(target))),
                         None => return Some(Chain { end: End::Found, last }),
                     }
                 }
-                (None, None) if step == 0 && self.section(0).next().is_some() => return None,
                 (None, None) => {
                     let end = if redirected { End::Found } else { End::Bare };
                     return Some(Chain { end, last });
                 }
             };
+            if step > MAX_CHAIN {
+                return None;
+            }
             match rules.horizons.crossing(rules.route, target.as_wire()) {
-                Crossing::Inside => last = Some(target),
+                Crossing::Inside => last = next,
                 // Clients make CNAMEs of a DNAME where servers should have (RFC 6672, 3.1); what this
                 // one leads to is not told by it, and nobody else is asked.
                 _ if here.cname.is_none() => return Some(Chain { end: End::Found, last }),
                 crossing => return Some(Chain { end: End::Across(crossing), last }),
             }
+            here = self.look_for(target.as_wire(), step, question, message, rules);
         }
         None
     }
@@ -103,7 +144,7 @@ impl Survey {
             if record.class != question.qclass {
                 continue;
             }
-            let own = step == 0 && is_question_pointer(message, record.start);
+            let own = step == 0 && entry.owner == Owner::Question;
             if !own && !is_name(message, record.start, name) {
                 if entry.rank != DROPPED {
                     continue;

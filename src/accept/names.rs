@@ -100,22 +100,23 @@ pub(super) fn parts_all(message: &[u8], at: usize, holds: impl Fn(usize, usize) 
 
 /// RDATA of a known layout must have just that, or those who read it from us will refuse the whole
 /// message: an address its length, names that parse and nothing behind them but the numbers of an SOA.
-/// The layout of the types with names is the same in all classes (RFC 1035, 3.3).
-pub(super) fn rdata_is_sound(message: &[u8], record: &Record) -> Option<()> {
+/// The layout of the types with names is the same in all classes (RFC 1035, 3.3). `Some(true)`: it is
+/// sound and has names.
+pub(super) fn rdata_is_sound(message: &[u8], record: &Record) -> Option<bool> {
     let len = record.rdata.len();
     match record.rtype {
-        rtype::A if record.class == CLASS_IN => return (len == 4).then_some(()),
-        rtype::AAAA if record.class == CLASS_IN => return (len == 16).then_some(()),
+        rtype::A if record.class == CLASS_IN => return (len == 4).then_some(false),
+        rtype::AAAA if record.class == CLASS_IN => return (len == 16).then_some(false),
         _ => {}
     }
-    let Some((front, count)) = names_in(record.rtype) else { return Some(()) };
+    let Some((front, count)) = names_in(record.rtype) else { return Some(false) };
     let mut at = record.rdata.start + front;
     for _ in 0..count {
         NameBuf::expand(message, at)?;
         at = skip_name(message, at)?;
     }
     let numbers = if record.rtype == rtype::SOA { 20 } else { 0 };
-    (at + numbers == record.rdata.end).then_some(())
+    (at + numbers == record.rdata.end).then_some(true)
 }
 
 #[cfg(test)]

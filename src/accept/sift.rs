@@ -2,8 +2,8 @@
 
 use super::Rules;
 use super::chain::{Chain, End};
-use super::names::{encloses, is_in_question, is_question_pointer};
-use super::survey::Survey;
+use super::names::encloses;
+use super::survey::{Owner, Survey};
 use crate::answer::Question;
 use crate::wire::records::{NameBuf, Record};
 use crate::wire::rtype;
@@ -19,7 +19,8 @@ impl Survey {
         chain: Option<&Chain>,
     ) {
         let across = chain.is_some_and(|c| matches!(c.end, End::Across(_)));
-        let last = chain.and_then(|c| c.last.as_ref()).map_or(question.name, NameBuf::as_wire);
+        let last = chain.and_then(|c| c.last.name(message));
+        let last = last.as_ref().map_or(question.name, NameBuf::as_wire);
         let ours = |record: &Record| {
             NameBuf::expand(message, record.start)
                 .is_some_and(|owner| rules.horizons.owns(rules.route, owner.as_wire()))
@@ -32,13 +33,13 @@ impl Survey {
                 (1, rtype::SOA) if across => false,
                 // An SOA speaks for a zone that the name is in (RFC 2308, 3), and for no other.
                 (1, rtype) => {
-                    is_in_question(message, record.start, question.name)
+                    entry.owner != Owner::Other
                         || encloses(message, record.start, question.name)
                         || encloses(message, record.start, last)
                         || rtype != rtype::SOA && ours(record)
                 }
                 (_, rtype::OPT | rtype::TSIG) => false,
-                _ => is_question_pointer(message, record.start) || ours(record),
+                _ => entry.owner == Owner::Question || ours(record),
             };
             entry.rank = stays.into();
         }

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::names::{is_question_pointer, parts_all, rdata_is_sound};
+use super::names::{is_in_question, is_question_pointer, parts_all, rdata_is_sound};
 use crate::wire::edns::{Ede, Edns, code};
 use crate::wire::header::{self, Header, Rcode, flag};
 use crate::wire::records::{NameBuf, Record, Records, names_in, skip_name};
@@ -11,9 +11,21 @@ use crate::wire::{read_u16, read_u32, rtype};
 /// A record, and what becomes of it.
 pub(super) struct Entry {
     pub(super) record: Record,
+    pub(super) owner: Owner,
     /// [`DROPPED`], or where it stands: 1 and more; in the answer section the step of the chain that its
     /// owner is.
     pub(super) rank: u8,
+}
+
+/// Whose a record is, as far as that can be seen at a glance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// A pointer to the question's name.
+    Question,
+    /// A pointer into it: to a zone that the name lies in.
+    Above,
+    /// A name written out, or pieced together.
+    Other,
 }
 
 /// The rank of a record that is not passed on.
@@ -48,17 +60,27 @@ impl Survey {
     }
 
     /// Walks everything; `None` if anything is cut short, broken, or left over.
-    pub(super) fn walk(&mut self, message: &[u8], header: &Header) -> Option<()> {
+    pub(super) fn walk(&mut self, message: &[u8], header: &Header, name: &[u8]) -> Option<()> {
         let [_, answers, authorities, additionals] = header.counts;
         let counts = [answers, authorities, additionals];
         let mut walk = Records::new(message, self.question_end, counts);
+        // Whether there are names that may be made of anything but the question.
+        let mut others = false;
         for record in walk.by_ref() {
             let record = record.ok()?;
-            // Nearly every owner is a pointer to the question, which is known to be a name.
-            if !is_question_pointer(message, record.start) {
-                NameBuf::expand(message, record.start)?;
-            }
-            rdata_is_sound(message, &record)?;
+            // Nearly every owner is a pointer to the question, which is known to be a name; an OPT's is
+            // the root.
+            let owner = match message.get(record.start) {
+                _ if is_question_pointer(message, record.start) => Owner::Question,
+                Some(0) => Owner::Other,
+                _ if is_in_question(message, record.start, name) => Owner::Above,
+                _ => {
+                    NameBuf::expand(message, record.start)?;
+                    others = true;
+                    Owner::Other
+                }
+            };
+            others |= rdata_is_sound(message, &record)?;
             match record.rtype {
                 rtype::OPT => self.note_opt(message, &record)?,
                 // Nothing may stand behind a TSIG (RFC 8945, 5.1).
@@ -67,10 +89,10 @@ impl Survey {
                 }
                 _ => {}
             }
-            self.entries.push(Entry { record, rank: DROPPED });
+            self.entries.push(Entry { record, owner, rank: DROPPED });
         }
         self.end = walk.position();
-        (self.end == message.len() && self.names_stay(message)).then_some(())
+        (self.end == message.len() && (!others || self.names_stay(message))).then_some(())
     }
 
     /// Whether no name is made of bytes that change on the way to the client, the header or a TTL:

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    Admin, Admit, Cache, Config, Listen, Local, Prefix, PrivateReverse, Refuse, SingleLabel,
+    Admin, Admit, Cache, Config, Listen, Local, Over, Prefix, PrivateReverse, Refuse, SingleLabel,
     Source, Tcp,
 };
 
@@ -55,7 +55,16 @@ impl Default for Admit {
     fn default() -> Admit {
         let mut allow = vec![Source::Node];
         allow.extend(PRIVATE_RANGES.map(Source::Prefix));
-        Admit { allow, debug: vec![Source::Node], refuse: Refuse::default() }
+        Admit {
+            allow,
+            debug: vec![Source::Node],
+            refuse: Refuse::default(),
+            rate: 0,
+            burst: 1000,
+            over: Over::default(),
+            rate_table: 65_536,
+            cookie_secret: None,
+        }
     }
 }
 

@@ -61,6 +61,7 @@ pub fn config(
             allow: vec![Source::Node],
             debug: vec![Source::Node],
             refuse: Refuse::default(),
+            ..Admit::default()
         },
         local: Local::default(),
         admin: Admin { address: admin, control },

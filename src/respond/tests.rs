@@ -20,7 +20,8 @@ fn ask(flags: u16, edns: Option<AskEdns>, room: u16) -> Ask<'static> {
     Ask { id: 0x1234, flags, name: b"\x01A\x07eXAMPLE\0", edns, room }
 }
 
-const EDNS: Option<AskEdns> = Some(AskEdns { dnssec_ok: false, nsid: false });
+const PLAIN: AskEdns = AskEdns { dnssec_ok: false, nsid: false, keepalive: None, cookie: None };
+const EDNS: Option<AskEdns> = Some(PLAIN);
 
 fn send(stored: &Answer, ask: &Ask<'_>, ttl: Ttl) -> Vec<u8> {
     let mut out = [0xee; 1232];
@@ -47,7 +48,7 @@ fn id_case_and_flags_are_the_clients() {
     assert_eq!(&message[12..23], b"\x01A\x07eXAMPLE\0");
     let message = send(&stored(1, flag::AD), &ask(flag::AD, None, 512), Ttl::Elapsed(0));
     assert_eq!(Header::read(&message).unwrap().flags, flag::QR | flag::RA | flag::AD);
-    let dnssec = Some(AskEdns { dnssec_ok: true, nsid: false });
+    let dnssec = Some(AskEdns { dnssec_ok: true, ..PLAIN });
     let message = send(&stored(1, flag::AD), &ask(0, dnssec, 512), Ttl::Elapsed(0));
     assert!(Header::read(&message).unwrap().has(flag::AD));
 }
@@ -72,7 +73,7 @@ fn opt_only_when_asked() {
     let with = send(&one, &ask(0, EDNS, 512), Ttl::Elapsed(0));
     assert_eq!(with.len(), one.wire().len() + OPT_LEN);
     assert_eq!(Header::read(&with).unwrap().counts, [1, 1, 0, 1]);
-    let nsid = Some(AskEdns { dnssec_ok: true, nsid: true });
+    let nsid = Some(AskEdns { dnssec_ok: true, nsid: true, ..PLAIN });
     let with = send(&one, &ask(0, nsid, 512), Ttl::Elapsed(0));
     let rdata = &with[one.wire().len() + OPT_LEN..];
     assert_eq!(Edns::read(0, 0, rdata).unwrap().option(code::NSID), Some(&b"node"[..]));
@@ -111,15 +112,58 @@ fn faults_echo_what_could_be_read() {
     let packet =
         [&[0x12, 0x34, 0x21, 0x10, 0, 1, 0, 0, 0, 0, 0, 0][..], NAME, &[0, 1, 0, 1]].concat();
     let mut out = [0; 128];
-    let len = fault(&packet, packet.len(), Rcode::NOTIMP, None, &mut out);
+    let say = |echo, rcode, edns| Bare { echo, rcode, truncated: false, edns, note: None };
+    let whole = packet.len();
+    let len = bare(&packet, say(whole, Rcode::NOTIMP, None), b"node", &mut out);
     assert_eq!(len, packet.len());
     assert_eq!(&out[..4], &[0x12, 0x34, 0xa1, 0x94]);
     assert_eq!(&out[12..len], &packet[12..]);
-    let len = fault(&packet, 12, Rcode::FORMERR, None, &mut out);
+    let len = bare(&packet, say(12, Rcode::FORMERR, None), b"node", &mut out);
     assert_eq!((len, &out[4..12]), (12, &[0u8; 8][..]));
-    let len = fault(&packet, packet.len(), Rcode::BADVERS, Some(None), &mut out);
+    let len = bare(&packet, say(whole, Rcode::BADVERS, EDNS), b"node", &mut out);
     assert_eq!(len, packet.len() + OPT_LEN);
     assert_eq!(out[packet.len() + 5], 1);
     assert_eq!(out[3] & 0x0f, 0);
-    assert_eq!(fault(&packet, packet.len(), Rcode::NOTIMP, None, &mut [0; 20]), 0);
+    let over = Bare { truncated: true, ..say(whole, Rcode::NOERROR, None) };
+    bare(&packet, over, b"node", &mut out);
+    assert_eq!(&out[..4], &[0x12, 0x34, 0xa3, 0x90]);
+    assert_eq!(bare(&packet, say(whole, Rcode::NOTIMP, None), b"node", &mut [0; 20]), 0);
+}
+
+const ALL: AskEdns =
+    AskEdns { dnssec_ok: false, nsid: true, keepalive: Some(100), cookie: Some([7; COOKIE_LEN]) };
+
+/// The options of an answer's OPT, which is its last record.
+fn options(message: &[u8]) -> Vec<u16> {
+    let head = Header::read(message).unwrap();
+    let [_, sections @ ..] = head.counts;
+    let mut records = Records::new(message, 27, sections);
+    let opt = records.by_ref().map(|r| r.unwrap()).last().unwrap();
+    assert_eq!((opt.rtype, records.position()), (41, message.len()));
+    let edns = Edns::read(opt.class, opt.ttl, &message[opt.rdata]).unwrap();
+    edns.options().map(|(code, _)| code).collect()
+}
+
+#[test]
+fn options_that_must_be_there_have_room_and_others_give_way() {
+    let node = [b'n'; 255];
+    let note = Ede::new(3, "a reason that is somewhat longer than two bytes");
+    let required = OPT_LEN + 6 + 4 + COOKIE_LEN;
+    for room in 300..=1232usize {
+        let ask = ask(0, Some(ALL), room as u16);
+        for records in [0, 10, 28, 29, 30, 100] {
+            let stored = stored(records, 0);
+            let mut out = [0xee; 1232];
+            let len = answer(stored.view(), &ask, Ttl::Elapsed(0), Some(&note), &node, &mut out);
+            assert!(len <= room && out[len..].iter().all(|&b| b == 0xee), "{room} {records}");
+            let found = options(&out[..len]);
+            assert_eq!(found[..2], [code::COOKIE, code::KEEPALIVE], "{room} {records}");
+            let fit = ((room - required - 27) / 16).min(records.into());
+            let head = Header::read(&out).unwrap();
+            assert_eq!(usize::from(head.counts[1]), fit, "{room} {records}");
+            assert_eq!(head.has(flag::TC), fit < usize::from(records), "{room} {records}");
+            let left = room - required - 27 - 16 * fit;
+            assert_eq!(found.contains(&code::NSID), left >= 4 + 255, "{room} {records}");
+        }
+    }
 }

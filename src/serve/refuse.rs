@@ -3,19 +3,19 @@
 use super::{Client, Desk, Line, Reply, Step};
 use crate::answer::{Answer, Question};
 use crate::config::Refuse;
-use crate::respond::{self, Ask};
-use crate::telemetry::labels::{DropReason, Family, Proto, Source};
+use crate::respond::{self, Ask, Bare};
+use crate::telemetry::labels::{DropReason, Family, Proto, ShedReason, Source};
 use crate::telemetry::stats::NO_ROUTE;
 use crate::time::Tick;
 use crate::wire::edns::{Ede, ede};
-use crate::wire::header::Rcode;
+use crate::wire::header::{self, Rcode};
 use crate::wire::query::{Fault, Query};
 
 impl Desk {
     pub(super) fn fault(
         &mut self,
         packet: &[u8],
-        fault: Fault,
+        fault: Fault<'_>,
         client: Client,
         now: Tick,
         out: &mut [u8],
@@ -29,6 +29,9 @@ impl Desk {
                 self.stats.dropped(DropReason::Response);
                 return Step::Silent;
             }
+            Fault::Cookie(edns) => {
+                (self.cookie_rcode(&edns, client), header::LEN, Some(edns), false)
+            }
             Fault::Answer { rcode, echo, edns, class } => (rcode, echo, edns, class),
         };
         if client.addr.port() == 0 {
@@ -41,6 +44,10 @@ impl Desk {
             self.stats.dropped(DropReason::Denied);
             return Step::Silent;
         }
+        if self.is_over_rate(client, now) {
+            self.stats.shed(ShedReason::Rate);
+            return Step::Silent;
+        }
         let rcode = if allowed { rcode } else { Rcode::REFUSED };
         let note = if !allowed {
             Some(stranger(client))
@@ -49,11 +56,20 @@ impl Desk {
         } else {
             None
         };
-        let len = respond::fault(packet, echo, rcode, edns.then_some(note.as_ref()), out);
-        self.count(NO_ROUTE, client, rcode, Source::Refused, len);
+        let room = respond::room(edns.as_ref(), client.proto == Proto::Tcp);
+        let room = usize::from(room).min(out.len());
+        let edns = edns.map(|edns| match allowed {
+            true => self.ask_edns(&edns, client),
+            false => self.ask_stranger(&edns, client),
+        });
+        let answer = Bare { echo, rcode, truncated: false, edns, note: note.as_ref() };
+        let len = respond::bare(packet, answer, self.server.node.as_bytes(), &mut out[..room]);
+        let granted = rcode == Rcode::NOERROR;
+        let source = if granted { Source::Local } else { Source::Refused };
+        self.count(NO_ROUTE, client, rcode, source, len);
         if self.log.wants(rcode.0) {
             let took = self.server.clock.now().since(now);
-            let line = Line { route: NO_ROUTE, rcode, source: Source::Refused, size: len, took };
+            let line = Line { route: NO_ROUTE, rcode, source, size: len, took };
             self.log_query(&[0], 0, client, line);
         }
         if len == 0 { Step::Silent } else { Step::Reply(len) }
@@ -71,7 +87,12 @@ impl Desk {
             self.stats.dropped(DropReason::Denied);
             return Step::Silent;
         }
-        let ask = Ask::of(query, client.proto == Proto::Tcp);
+        if self.is_over_rate(client, now) {
+            self.stats.shed(ShedReason::Rate);
+            return Step::Silent;
+        }
+        let mut ask = Ask::of(query, client.proto == Proto::Tcp);
+        ask.edns = query.edns.as_ref().map(|edns| self.ask_stranger(edns, client));
         let question = Question { name: query.name, qtype: query.qtype, qclass: query.qclass };
         let answer = Answer::failure(question, Rcode::REFUSED, stranger(client));
         let reply = Reply { query, ask: &ask, client, route: NO_ROUTE, now };

@@ -9,6 +9,8 @@ use arc_swap::ArcSwap;
 
 use super::{Waiter, chaos};
 use crate::admit::AddressSet;
+use crate::admit::cookies::Cookies;
+use crate::admit::rate::Rate;
 use crate::cache::{Cache, Front};
 use crate::coalesce::Flights;
 use crate::config::{Config, Nat64, Refuse, Source as ClientSource};
@@ -39,6 +41,12 @@ pub struct Server {
     pub node: Box<str>,
     /// The clock of all ticks.
     pub clock: Clock,
+    /// Makes server cookies.
+    pub(super) cookies: Cookies,
+    /// How much a client may ask, where that is limited.
+    pub(super) rate: Option<Rate>,
+    /// After how long an idle TCP connection is closed, in units of 100 ms (RFC 7828).
+    pub(super) keepalive: u16,
     /// Entries of each thread's table in front of the cache.
     pub(super) front: usize,
     pub(super) stale_after: Duration,
@@ -117,6 +125,9 @@ impl Server {
             acls: ArcSwap::default(),
             node: node.into(),
             clock,
+            cookies: Cookies::new(config.admit.cookie_secret.as_ref()),
+            rate: Rate::new(&config.admit),
+            keepalive: tenths(config.listen.tcp.idle),
             stale_after: config.cache.stale_after,
             prefetch: config.cache.prefetch,
             local: local::Data::new(&config.local),
@@ -150,4 +161,9 @@ impl Server {
     pub(super) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }
+}
+
+/// In units of 100 ms, as far as sixteen bits go.
+fn tenths(time: Duration) -> u16 {
+    u16::try_from(time.as_millis() / 100).unwrap_or(u16::MAX)
 }

@@ -166,6 +166,8 @@ labels! {
         TcpPerClient = "tcp_per_client",
         /// Answers waiting for TCP clients that do not take them.
         TcpUnsent = "tcp_unsent",
+        /// `[admit] rate`: questions of one client.
+        Rate = "rate",
         /// An upstream's own ceiling: sockets or ids all in use.
         Upstream = "upstream",
         /// Connections of the admin endpoints.

@@ -15,6 +15,8 @@ const DO: u16 = 0x8000;
 #[allow(missing_docs)]
 pub mod code {
     pub const NSID: u16 = 3;
+    pub const COOKIE: u16 = 10;
+    pub const KEEPALIVE: u16 = 11;
     pub const EDE: u16 = 15;
 }
 
@@ -29,23 +31,72 @@ pub struct Edns<'a> {
     pub version: u8,
     /// DNSSEC OK (RFC 3225).
     pub dnssec_ok: bool,
+    /// Whether there is an NSID option (RFC 5001).
+    pub nsid: bool,
+    /// What there is of a keepalive option (RFC 7828).
+    pub keepalive: Keepalive,
+    /// The data of the first COOKIE option, of any length; others are ignored (RFC 7873, 5.2).
+    pub cookie: Option<&'a [u8]>,
     /// The options, known to be well-formed.
     options: &'a [u8],
 }
 
+/// The edns-tcp-keepalive option of a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keepalive {
+    /// None.
+    Absent,
+    /// Asked for: it has no data (RFC 7828, 3.2.1).
+    Asked,
+    /// With data, which only an answer may have.
+    Data,
+}
+
 impl<'a> Edns<'a> {
     /// Reads the fixed fields and the RDATA of an OPT record. `None` if an option runs past the end.
+    #[inline]
     pub fn read(class: u16, ttl: u32, rdata: &'a [u8]) -> Option<Edns<'a>> {
-        let edns = Edns {
+        let edns = Edns::fixed(class, ttl);
+        if rdata.is_empty() { Some(edns) } else { edns.with(rdata) }
+    }
+
+    /// The fixed fields alone.
+    #[inline]
+    pub fn fixed(class: u16, ttl: u32) -> Edns<'a> {
+        Edns {
             payload: class,
             extended_rcode: (ttl >> 24) as u8,
             version: (ttl >> 16) as u8,
             dnssec_ok: ttl as u16 & DO != 0,
-            options: rdata,
-        };
-        let mut options = edns.options();
-        options.by_ref().for_each(drop);
-        options.0.is_empty().then_some(edns)
+            nsid: false,
+            keepalive: Keepalive::Absent,
+            cookie: None,
+            options: &[],
+        }
+    }
+
+    /// With these options, which are walked once.
+    fn with(mut self, rdata: &'a [u8]) -> Option<Edns<'a>> {
+        let mut options = Options(rdata);
+        for (code, data) in options.by_ref() {
+            match code {
+                code::NSID => self.nsid = true,
+                code::COOKIE => self.cookie = self.cookie.or(Some(data)),
+                code::KEEPALIVE if data.is_empty() => self.keepalive = Keepalive::Asked,
+                code::KEEPALIVE => self.keepalive = Keepalive::Data,
+                _ => {}
+            }
+        }
+        let whole = options.0.is_empty();
+        self.options = rdata;
+        whole.then_some(self)
+    }
+
+    /// Whether the cookie is as long as one may be: 8 bytes of the client's, or 8 to 32 of a server's
+    /// behind them (RFC 7873, 5.2.2). So is none.
+    #[inline]
+    pub fn is_cookie_sound(&self) -> bool {
+        self.cookie.is_none_or(|data| matches!(data.len(), 8 | 16..=40))
     }
 
     /// The options as code and data, in their order.
@@ -205,6 +256,23 @@ mod tests {
         assert!(Edns::read(4096, 0, &[0, 10, 0, 2, 1, 2]).is_some());
         for bad in [&[0u8][..], &[0, 10, 0], &[0, 10, 0, 2, 1], &[0, 3, 0, 0, 9]] {
             assert_eq!(Edns::read(4096, 0, bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn options_that_mean_something_are_found_in_one_walk() {
+        let edns = |rdata| Edns::read(4096, 0, rdata).unwrap();
+        let none = edns(&[0, 100, 0, 1, 7]);
+        assert_eq!((none.nsid, none.keepalive, none.cookie), (false, Keepalive::Absent, None));
+        let all = edns(b"\0\x64\0\0\0\x03\0\0\0\x0b\0\0\0\x0a\0\x0812345678\0\x0a\0\x01x");
+        assert!(all.nsid && all.is_cookie_sound());
+        assert_eq!((all.keepalive, all.cookie), (Keepalive::Asked, Some(&b"12345678"[..])));
+        assert_eq!(edns(&[0, 11, 0, 2, 0, 9]).keepalive, Keepalive::Data);
+        for len in 0..=50u8 {
+            let cookie = [&[0, 10, 0, len][..], &vec![7; len.into()]].concat();
+            let sound = len == 8 || (16..=40).contains(&len);
+            let read = Edns::read(4096, 0, &cookie).unwrap();
+            assert_eq!(read.is_cookie_sound(), sound, "{len}");
         }
     }
 

@@ -3,7 +3,7 @@
 use super::edns::Edns;
 use super::header::{self, Header, Rcode, flag};
 use super::name::end_of;
-use super::records::Records;
+use super::records::{Records, skip_name};
 use super::{CLASS_CH, CLASS_IN, read_u16, rtype};
 
 /// A sound query with one question.
@@ -23,19 +23,22 @@ pub struct Query<'a> {
 
 /// Why a packet is no query that can be answered in the ordinary way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum Fault<'a> {
     /// Fewer than twelve bytes: dropped.
     Short,
     /// QR is set: dropped, or two servers could answer each other for ever.
     Response,
+    /// No question, but a cookie: to be answered with ours (RFC 7873, 5.4).
+    Cookie(Edns<'a>),
     /// To be answered with `rcode`.
     Answer {
         /// FORMERR, NOTIMP, REFUSED or BADVERS.
         rcode: Rcode,
         /// How many bytes of the packet the answer echoes: the header, or header and question.
         echo: usize,
-        /// Whether the query had an OPT that could be read, so that the answer has one too.
-        edns: bool,
+        /// The query's OPT as far as it could be read, so that the answer has one too: FORMERR
+        /// without it would say that there is no EDNS here (RFC 6891, 7).
+        edns: Option<Edns<'a>>,
         /// Whether the class was at fault (EDE 21).
         class: bool,
     },
@@ -47,26 +50,22 @@ impl<'a> Query<'a> {
     /// # Errors
     /// The [`Fault`] that a packet deserves; never panics, whatever the bytes.
     #[inline]
-    pub fn parse(packet: &'a [u8]) -> Result<Query<'a>, Fault> {
+    pub fn parse(packet: &'a [u8]) -> Result<Query<'a>, Fault<'a>> {
         let header = Header::read(packet).ok_or(Fault::Short)?;
         if header.has(flag::QR) {
             return Err(Fault::Response);
         }
-        let question = read_question(packet);
-        let echo = match question {
-            Some((_, _, _, end)) if header.counts[0] == 1 => end,
-            _ => header::LEN,
-        };
-        let fault = |rcode| Fault::Answer { rcode, echo, edns: false, class: false };
-        if header.opcode() != 0 {
-            return Err(fault(Rcode::NOTIMP));
-        }
-        let (name, qtype, qclass, end) = match question {
+        let (name, qtype, qclass, end) = match read_question(packet) {
             Some(question) if header.counts[0] == 1 => question,
-            _ => return Err(fault(Rcode::FORMERR)),
+            _ => return Err(without_question(packet, &header)),
         };
-        let edns = read_edns(packet, &header, end).map_err(|()| fault(Rcode::FORMERR))?;
-        let fault = |rcode, class| Err(Fault::Answer { rcode, echo, edns: edns.is_some(), class });
+        if header.opcode() != 0 {
+            return Err(broken(packet, &header, Rcode::NOTIMP, end));
+        }
+        let Ok(edns) = read_edns(packet, &header, end) else {
+            return Err(broken(packet, &header, Rcode::FORMERR, end));
+        };
+        let fault = |rcode, class| Err(Fault::Answer { rcode, echo: end, edns, class });
         if edns.is_some_and(|e| e.version > 0) {
             return fault(Rcode::BADVERS, false);
         }
@@ -79,6 +78,13 @@ impl<'a> Query<'a> {
             rtype::OPT | rtype::TSIG | rtype::TKEY => fault(Rcode::FORMERR, false),
             _ => Ok(Query { header, name, qtype, qclass, edns }),
         }
+    }
+
+    /// FORMERR for this query: a part of it that is sound over one transport is none over another.
+    #[cold]
+    pub fn malformed(&self) -> Fault<'a> {
+        let echo = header::LEN + self.name.len() + 4;
+        Fault::Answer { rcode: Rcode::FORMERR, echo, edns: self.edns, class: false }
     }
 
     /// Name and type of what may be a sound query, or not.
@@ -105,7 +111,8 @@ fn read_question(packet: &[u8]) -> Option<(&[u8], u16, u16, usize)> {
 }
 
 /// The OPT of a query, if any. An error if records are cut short, bytes are left over, or there are
-/// two OPT, one outside the additional section, or one not at the root (RFC 6891, 6.1.1).
+/// two OPT, one outside the additional section, one not at the root (RFC 6891, 6.1.1), or one with
+/// options that are malformed. Those of a version that we do not know are not looked at.
 #[inline]
 fn read_edns<'a>(packet: &'a [u8], header: &Header, at: usize) -> Result<Option<Edns<'a>>, ()> {
     let [_, answers, authorities, additionals] = header.counts;
@@ -123,9 +130,56 @@ fn read_edns<'a>(packet: &'a [u8], header: &Header, at: usize) -> Result<Option<
             return Err(());
         }
         let rdata = &packet[record.rdata.clone()];
-        edns = Some(Edns::read(record.class, record.ttl, rdata).ok_or(())?);
+        edns = Some(match Edns::fixed(record.class, record.ttl) {
+            fixed if fixed.version > 0 => fixed,
+            _ => {
+                let edns = Edns::read(record.class, record.ttl, rdata).ok_or(())?;
+                edns.is_cookie_sound().then_some(edns).ok_or(())?
+            }
+        });
     }
     if records.position() == packet.len() { Ok(edns) } else { Err(()) }
+}
+
+/// What a packet deserves whose question is not one, or not the only one.
+#[cold]
+fn without_question<'a>(packet: &'a [u8], header: &Header) -> Fault<'a> {
+    if header.opcode() != 0 {
+        return broken(packet, header, Rcode::NOTIMP, header::LEN);
+    }
+    if header.counts[0] == 0
+        && let Ok(Some(edns)) = read_edns(packet, header, header::LEN)
+    {
+        if edns.version > 0 {
+            return broken(packet, header, Rcode::BADVERS, header::LEN);
+        }
+        if edns.cookie.is_some() {
+            return Fault::Cookie(edns);
+        }
+    }
+    broken(packet, header, Rcode::FORMERR, header::LEN)
+}
+
+#[cold]
+fn broken<'a>(packet: &'a [u8], header: &Header, rcode: Rcode, echo: usize) -> Fault<'a> {
+    Fault::Answer { rcode, echo, edns: find_edns(packet, header), class: false }
+}
+
+/// The OPT of a packet that is wrong somewhere: the first in its place that is reached, with its
+/// options if they are sound.
+fn find_edns<'a>(packet: &'a [u8], header: &Header) -> Option<Edns<'a>> {
+    let [questions, sections @ ..] = header.counts;
+    let mut at = header::LEN;
+    for _ in 0..questions {
+        at = skip_name(packet, at)? + 4;
+    }
+    let record = Records::new(packet, at, sections)
+        .map_while(Result::ok)
+        .find(|r| r.rtype == rtype::OPT && r.section == 2 && packet[r.start] == 0)?;
+    let fixed = Edns::fixed(record.class, record.ttl);
+    let edns = Edns::read(record.class, record.ttl, &packet[record.rdata]);
+    let sound = edns.filter(|edns| edns.version == 0 && edns.is_cookie_sound());
+    Some(sound.unwrap_or(fixed))
 }
 
 #[cfg(test)]

@@ -94,10 +94,21 @@ impl<'a> Expected<'a> {
         check(got.flags == flags, &format!("flags {:04x}, not {flags:04x}", got.flags))?;
         let same = got.opt.is_some() == asked.opt.is_some();
         check(same || self.loose, "OPT not as in the question")?;
+        let tcp = asked.tcp;
         if let (Some(got), Some(asked)) = (&got.opt, &asked.opt) {
             check((got.payload, got.version) == (1232, 0), "OPT is not ours")?;
             check(got.dnssec_ok == asked.dnssec_ok || self.rcode == 16, "DO is not copied")?;
-            let known = |code: u16| code == 15 || code == 3 && self.nsid.is_some();
+            let due = |code| asked.option(code).is_some() && self.rcode != 16;
+            let cookie =
+                got.option(10).map(|cookie| (cookie.len(), &cookie[..8.min(cookie.len())]));
+            let wanted = asked.option(10).filter(|_| due(10)).map(|cookie| (24, &cookie[..8]));
+            check(cookie == wanted, "no cookie of the right make, or one that nobody asked for")?;
+            let known = |code: u16| match code {
+                3 => self.nsid.is_some(),
+                10 => true,
+                11 => due(11) && tcp,
+                code => code == 15,
+            };
             let stray = got.options.iter().any(|(code, _)| !known(*code));
             check(!stray, "an option that nobody asked for")?;
         }

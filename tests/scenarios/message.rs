@@ -24,6 +24,13 @@ pub struct Opt {
     pub options: Vec<(u16, Vec<u8>)>,
 }
 
+impl Opt {
+    /// The data of the first option with this code.
+    pub fn option(&self, code: u16) -> Option<&[u8]> {
+        self.options.iter().find(|(c, _)| *c == code).map(|(_, data)| &data[..])
+    }
+}
+
 /// A record as text: owner, TTL, type, data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -55,8 +62,7 @@ impl Message {
     }
 
     pub fn option(&self, code: u16) -> Option<&[u8]> {
-        let options = self.opt.as_ref().map_or(&[][..], |opt| &opt.options);
-        options.iter().find(|(c, _)| *c == code).map(|(_, data)| &data[..])
+        self.opt.as_ref()?.option(code)
     }
 
     /// Code and text of every extended error.

@@ -31,7 +31,10 @@ pub const KEYS: &[(&str, &[&str])] = &[
         ],
     ),
     ("cache", &["memory", "stale", "stale_after", "prefetch", "front"]),
-    ("admit", &["allow", "debug", "refuse"]),
+    (
+        "admit",
+        &["allow", "debug", "refuse", "rate", "burst", "over", "rate_table", "cookie_secret"],
+    ),
     ("local", &["single_label", "private_reverse", "hosts", "hosts_ttl", "record", "rewrite"]),
     ("local.record", &["name", "type", "value", "ttl", "ptr"]),
     ("local.rewrite", &["match", "from", "to"]),
@@ -98,8 +101,8 @@ mod tests {
             ("cache", "timeout", "it belongs in a [[route]]"),
             ("local", "name", "it belongs in [node] or in a [[route]] or in a [[local.record]]"),
             ("listen", "node", "it belongs at the top, outside any table"),
-            ("cache", "colour", "known here: memory, stale, front"),
-            ("cache", "", "known here: memory, stale, front"),
+            ("cache", "colour", "known here: memory, stale, stale_after, prefetch, front"),
+            ("cache", "", "known here: memory, stale, stale_after, prefetch, front"),
         ] {
             assert_eq!(suggest(table, unknown), hint, "{unknown} in {table}");
         }

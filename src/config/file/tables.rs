@@ -8,7 +8,8 @@ use super::diagnostic::{Report, quoted};
 use super::item::Item;
 use super::reader::{Section, keep};
 use crate::config::{
-    Admin, Admit, Cache, Level, Log, LogFormat, QueryLog, Refuse, Source, address,
+    Admin, Admit, Cache, CookieSecret, Level, Log, LogFormat, Over, QueryLog, Refuse, Source,
+    address,
 };
 
 /// The most entries of `allow`, and of `debug`.
@@ -48,7 +49,25 @@ pub(super) fn admit(root: &Section<'_, '_>, report: &mut Report<'_>) -> Admit {
     keep(&mut admit.debug, sources(&table, "debug", report));
     let words = [("refused", Refuse::Refused), ("drop", Refuse::Drop)];
     table.choice("refuse", &words, &mut admit.refuse, report);
+    table.count("rate", 0..=1_000_000, &mut admit.rate, report);
+    table.count("burst", 1..=1_000_000, &mut admit.burst, report);
+    let words = [("truncate", Over::Truncate), ("drop", Over::Drop)];
+    table.choice("over", &words, &mut admit.over, report);
+    table.count("rate_table", 1024..=16_777_216, &mut admit.rate_table, report);
+    admit.cookie_secret = table.item("cookie_secret").and_then(|item| cookie_secret(&item, report));
     admit
+}
+
+/// The value is in no message: a secret with a typing mistake is nearly one.
+fn cookie_secret(item: &Item<'_, '_>, report: &mut Report<'_>) -> Option<CookieSecret> {
+    const FORM: &str = "32 hexadecimal digits in quotes, from `openssl rand -hex 16`";
+    match item.text(report, FORM)?.parse() {
+        Ok(secret) => Some(secret),
+        Err(error) => {
+            item.error(report, &error.to_string(), &format!("write {FORM}"));
+            None
+        }
+    }
 }
 
 fn sources(table: &Section<'_, '_>, key: &str, report: &mut Report<'_>) -> Option<Vec<Source>> {

@@ -132,8 +132,11 @@ fn render(
     (elapsed, room, edns): (u32, u16, bool),
 ) {
     let upper = client.name.to_ascii_uppercase();
-    let edns = edns
-        .then_some(AskEdns { dnssec_ok: client.choice & 8 == 8, nsid: client.choice & 16 == 16 });
+    let edns = edns.then(|| AskEdns {
+        dnssec_ok: client.choice & 8 == 8,
+        nsid: client.choice & 16 == 16,
+        ..AskEdns::default()
+    });
     let name = if client.choice & 32 == 32 { client.name } else { &upper };
     let ask = Ask { id: 0xbeef, flags: client.flags, name, edns, room };
     let note = (client.choice & 64 == 64).then(|| Ede::new(3, "n".repeat(usize::from(room % 200))));

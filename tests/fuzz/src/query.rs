@@ -3,8 +3,9 @@
 use hickory_proto::op::Message as Hickory;
 use horizond::cache::Key;
 use horizond::local::chaos::Topic;
-use horizond::respond::{self, Ask};
-use horizond::wire::edns::Ede;
+use horizond::respond::{self, Ask, AskEdns, Bare};
+use horizond::wire::edns::{Ede, Edns};
+use horizond::wire::header::Rcode;
 use horizond::wire::name::Name;
 use horizond::wire::query::{Fault, Query};
 use horizond::wire::records::{NameBuf, Records, skip_name};
@@ -18,6 +19,7 @@ pub fn check(packet: &[u8]) {
         Ok(query) => check_query(packet, &query),
         Err(Fault::Short) => assert!(packet.len() < 12),
         Err(Fault::Response) => assert!(packet[2] & 0x80 != 0),
+        Err(Fault::Cookie(edns)) => check_cookie(packet, edns),
         Err(fault @ Fault::Answer { .. }) => check_fault(packet, fault),
     }
 }
@@ -99,19 +101,33 @@ fn check_key(query: &Query<'_>, name: &Name) {
     }
 }
 
-fn check_fault(packet: &[u8], fault: Fault) {
+/// No question, and a cookie of a length that one may have (RFC 7873, 5.4).
+fn check_cookie(packet: &[u8], edns: Edns<'_>) {
+    assert!(packet[4..6] == [0, 0] && packet[2] & 0x78 == 0);
+    let cookie = edns.cookie.expect("it has a cookie");
+    assert!(cookie.len() == 8 || (16..=40).contains(&cookie.len()));
+    let edns = Some(AskEdns { cookie: Some([7; 24]), ..AskEdns::of(&edns) });
+    check_bare(packet, 12, Rcode::BADCOOKIE, edns);
+}
+
+fn check_fault(packet: &[u8], fault: Fault<'_>) {
     let Fault::Answer { rcode, echo, edns, .. } = fault else { return };
     assert!(matches!(rcode.0, 1 | 4 | 5 | 16), "{rcode}");
+    check_bare(packet, echo, rcode, edns.as_ref().map(AskEdns::of));
+}
+
+fn check_bare(packet: &[u8], echo: usize, rcode: Rcode, edns: Option<AskEdns>) {
     let ede = Ede::new(21, "x".repeat(200));
     let mut out = [0xee; 512];
-    let len = respond::fault(packet, echo, rcode, edns.then_some(Some(&ede)), &mut out);
+    let answer = Bare { echo, rcode, truncated: false, edns, note: Some(&ede) };
+    let len = respond::bare(packet, answer, &[b'n'; 255], &mut out);
     assert!((12..=512).contains(&len));
     let left = naive::parse(&out[..len]).expect("a fault is answered with a sound message");
     assert_eq!(&out[..2], &packet[..2]);
     assert_eq!(left.flags & 0x80, 0x80);
     assert_eq!(left.flags & 0x0f, rcode.0 & 0x0f);
     assert_eq!(left.flags & 0x7800, u16::from(packet[2] & 0x78) << 8, "the opcode comes back");
-    assert_eq!(left.records.len(), usize::from(edns));
+    assert_eq!(left.records.len(), usize::from(edns.is_some()));
     if let [opt] = &left.records[..] {
         assert_eq!((opt.ttl >> 24) as u16, rcode.0 >> 4);
     }

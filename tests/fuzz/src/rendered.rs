@@ -72,7 +72,11 @@ fn check_cut(next: &Rr, out: &[u8], left: &Message, ask: &Ask<'_>, room: usize) 
     let opt = left.records.iter().find(|rr| rr.rtype == 41).map_or(0, |rr| 11 + rr.rdata.len());
     let kept = out.len() - opt;
     let size = next.owner.len() + 10 + next.rdata.len() + 3;
-    let reserve = if ask.edns.is_some() { 11 + 4 } else { 0 };
+    // An OPT with the options that must be there: keepalive and cookie.
+    let reserve = ask.edns.map_or(0, |edns| {
+        let keepalive = if edns.keepalive.is_some() { 6 } else { 0 };
+        11 + keepalive + if edns.cookie.is_some() { 28 } else { 0 }
+    });
     assert!(kept + size + reserve > room, "{kept} bytes and {size} more would fit into {room}");
 }
 

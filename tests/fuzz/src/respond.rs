@@ -22,8 +22,12 @@ pub fn check(data: &[u8]) {
     let answer = stored(&mut source, &folded, ede);
     let note = (choice & 4 == 4).then(|| Ede::new(3, "é".repeat(usize::from(choice))));
     let nsid = vec![b'n'; usize::from(choice)];
-    let edns = (choice & 8 == 8)
-        .then_some(AskEdns { dnssec_ok: choice & 16 == 16, nsid: choice & 32 == 32 });
+    let edns = (choice & 8 == 8).then(|| AskEdns {
+        dnssec_ok: choice & 16 == 16,
+        nsid: choice & 32 == 32,
+        keepalive: (choice & 64 == 64).then_some(100),
+        cookie: (choice & 128 == 128).then_some([choice; 24]),
+    });
     let ask = Ask { id: 7, flags, name: &name, edns, room: 512 + room % 721 };
     let mut out = vec![0xee; 1232];
     let len = respond::answer(answer.view(), &ask, ttl, note.as_ref(), &nsid, &mut out);

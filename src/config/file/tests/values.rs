@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{
-    Admin, Admit, Cache, Listen, Local, LocalRecord, Log, Nat64, Node, Policy, PrivateReverse,
-    Refuse, Rewrite, RewriteKind, SingleLabel, Source, Steer, Transport, UpstreamAddr,
-    UpstreamSource,
+    Admin, Admit, Cache, Listen, Local, LocalRecord, Log, Nat64, Node, Over, Policy,
+    PrivateReverse, Refuse, Rewrite, RewriteKind, SingleLabel, Source, Steer, Transport,
+    UpstreamAddr, UpstreamSource,
 };
 use crate::wire::rtype;
 
@@ -81,6 +81,11 @@ fn every_key_arrives() {
         allow = ["10.0.0.0/8"]
         debug = []
         refuse = "drop"
+        rate = 1_000_000
+        burst = 1
+        over = "drop"
+        rate_table = 1024
+        cookie_secret = "E5E973E5A6B2A43F48E7DC849E37BFCF"
         [local]
         single_label = "forward"
         private_reverse = "nxdomain"
@@ -135,7 +140,11 @@ fn every_key_arrives() {
     assert_eq!(route.dns64, Some("2001:db8:64::/48".parse().unwrap()));
     assert_eq!(config.cache.memory, 1 << 30);
     assert_eq!(config.admit.allow, [Source::Prefix("10.0.0.0/8".parse().unwrap())]);
-    assert_eq!((config.admit.debug.len(), config.admit.refuse), (0, Refuse::Drop));
+    let admit = &config.admit;
+    assert_eq!((admit.debug.len(), admit.refuse), (0, Refuse::Drop));
+    assert_eq!((admit.rate, admit.burst, admit.rate_table), (1_000_000, 1, 1024));
+    assert_eq!(admit.over, Over::Drop);
+    assert_eq!(admit.cookie_secret, "e5e973e5a6b2a43f48e7dc849e37bfcf".parse().ok());
     every_local_key_arrived(&config.local);
     assert_eq!((config.admin.address, &config.admin.control), (None, &None));
     let log = format!("{:?}", config.log);
