@@ -83,7 +83,7 @@ fn check_through_the_cache(mut message: Message) {
     let entry = Entry::new(key.as_bytes(), &answer, 0, Tick(5), life);
     let now = Tick(5) + Duration::from_secs(AGE.into());
     assert_eq!(entry.freshness(now), Freshness::Fresh(AGE));
-    let edns = Some(AskEdns { dnssec_ok: true, nsid: false });
+    let edns = Some(AskEdns { dnssec_ok: true, ..AskEdns::default() });
     let ask = Ask { id: 77, flags: 0x0100, name: &name, edns, room: u16::MAX };
     let mut out = vec![0; usize::from(u16::MAX)];
     let len = respond::answer(entry.view(), &ask, Ttl::Elapsed(AGE), None, b"", &mut out);
