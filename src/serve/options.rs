@@ -16,7 +16,7 @@ impl Desk {
     pub(super) fn ask_of<'q>(&self, query: &Query<'q>, client: Client) -> Ask<'q> {
         let mut ask = Ask::of(query, client.proto == Proto::Tcp);
         if let Some(edns) = &query.edns
-            && (edns.cookie.is_some() || edns.keepalive != Keepalive::Absent)
+            && edns.asks_much()
         {
             ask.edns = Some(self.ask_edns(edns, client));
         }
@@ -27,7 +27,7 @@ impl Desk {
     #[inline(never)]
     pub(super) fn ask_edns(&self, edns: &Edns<'_>, client: Client) -> AskEdns {
         let mut ask = AskEdns::of(edns);
-        if let Some(asked) = edns.cookie {
+        if let Some(asked) = edns.cookie() {
             let now = self.server.clock.unix();
             ask.cookie = self.server.cookies.answer(asked, client.addr.ip(), now);
         }
@@ -46,7 +46,7 @@ impl Desk {
 
     /// The answer to a query that has no question but a cookie (RFC 7873, 5.4): whether it is ours.
     pub(super) fn cookie_rcode(&self, edns: &Edns<'_>, client: Client) -> Rcode {
-        let asked = edns.cookie.unwrap_or_default();
+        let asked = edns.cookie().unwrap_or_default();
         let now = self.server.clock.unix();
         match asked.len() {
             8 => Rcode::NOERROR,

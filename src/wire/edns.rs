@@ -35,8 +35,8 @@ pub struct Edns<'a> {
     pub nsid: bool,
     /// What there is of a keepalive option (RFC 7828).
     pub keepalive: Keepalive,
-    /// The data of the first COOKIE option, of any length; others are ignored (RFC 7873, 5.2).
-    pub cookie: Option<&'a [u8]>,
+    /// Where in the options the data of the first COOKIE begins; 0 without one.
+    cookie_at: u16,
     /// The options, known to be well-formed.
     options: &'a [u8],
 }
@@ -70,18 +70,21 @@ impl<'a> Edns<'a> {
             dnssec_ok: ttl as u16 & DO != 0,
             nsid: false,
             keepalive: Keepalive::Absent,
-            cookie: None,
+            cookie_at: 0,
             options: &[],
         }
     }
 
     /// With these options, which are walked once.
-    fn with(mut self, rdata: &'a [u8]) -> Option<Edns<'a>> {
+    #[inline(never)]
+    pub(super) fn with(mut self, rdata: &'a [u8]) -> Option<Edns<'a>> {
         let mut options = Options(rdata);
-        for (code, data) in options.by_ref() {
+        while let Some((code, data)) = options.next() {
             match code {
                 code::NSID => self.nsid = true,
-                code::COOKIE => self.cookie = self.cookie.or(Some(data)),
+                code::COOKIE if self.cookie_at == 0 => {
+                    self.cookie_at = (rdata.len() - options.0.len() - data.len()) as u16;
+                }
                 code::KEEPALIVE if data.is_empty() => self.keepalive = Keepalive::Asked,
                 code::KEEPALIVE => self.keepalive = Keepalive::Data,
                 _ => {}
@@ -92,11 +95,25 @@ impl<'a> Edns<'a> {
         whole.then_some(self)
     }
 
+    /// The data of the first COOKIE option, of any length; others are ignored (RFC 7873, 5.2).
+    #[inline]
+    pub fn cookie(&self) -> Option<&'a [u8]> {
+        let at = usize::from(self.cookie_at);
+        let len = read_u16(self.options, at.checked_sub(2)?)?;
+        self.options.get(at..at + usize::from(len))
+    }
+
+    /// Whether there is an option that gets an answer made for it.
+    #[inline]
+    pub fn asks_much(&self) -> bool {
+        self.cookie_at != 0 || self.keepalive != Keepalive::Absent
+    }
+
     /// Whether the cookie is as long as one may be: 8 bytes of the client's, or 8 to 32 of a server's
     /// behind them (RFC 7873, 5.2.2). So is none.
     #[inline]
     pub fn is_cookie_sound(&self) -> bool {
-        self.cookie.is_none_or(|data| matches!(data.len(), 8 | 16..=40))
+        self.cookie_at == 0 || self.cookie().is_some_and(|data| matches!(data.len(), 8 | 16..=40))
     }
 
     /// The options as code and data, in their order.
@@ -263,10 +280,10 @@ mod tests {
     fn options_that_mean_something_are_found_in_one_walk() {
         let edns = |rdata| Edns::read(4096, 0, rdata).unwrap();
         let none = edns(&[0, 100, 0, 1, 7]);
-        assert_eq!((none.nsid, none.keepalive, none.cookie), (false, Keepalive::Absent, None));
+        assert_eq!((none.nsid, none.keepalive, none.cookie()), (false, Keepalive::Absent, None));
         let all = edns(b"\0\x64\0\0\0\x03\0\0\0\x0b\0\0\0\x0a\0\x0812345678\0\x0a\0\x01x");
         assert!(all.nsid && all.is_cookie_sound());
-        assert_eq!((all.keepalive, all.cookie), (Keepalive::Asked, Some(&b"12345678"[..])));
+        assert_eq!((all.keepalive, all.cookie()), (Keepalive::Asked, Some(&b"12345678"[..])));
         assert_eq!(edns(&[0, 11, 0, 2, 0, 9]).keepalive, Keepalive::Data);
         for len in 0..=50u8 {
             let cookie = [&[0, 10, 0, len][..], &vec![7; len.into()]].concat();

@@ -130,12 +130,11 @@ fn read_edns<'a>(packet: &'a [u8], header: &Header, at: usize) -> Result<Option<
             return Err(());
         }
         let rdata = &packet[record.rdata.clone()];
-        edns = Some(match Edns::fixed(record.class, record.ttl) {
-            fixed if fixed.version > 0 => fixed,
-            _ => {
-                let edns = Edns::read(record.class, record.ttl, rdata).ok_or(())?;
-                edns.is_cookie_sound().then_some(edns).ok_or(())?
-            }
+        let fixed = Edns::fixed(record.class, record.ttl);
+        edns = Some(if rdata.is_empty() || fixed.version > 0 {
+            fixed
+        } else {
+            fixed.with(rdata).filter(Edns::is_cookie_sound).ok_or(())?
         });
     }
     if records.position() == packet.len() { Ok(edns) } else { Err(()) }
@@ -153,7 +152,7 @@ fn without_question<'a>(packet: &'a [u8], header: &Header) -> Fault<'a> {
         if edns.version > 0 {
             return broken(packet, header, Rcode::BADVERS, header::LEN);
         }
-        if edns.cookie.is_some() {
+        if edns.cookie().is_some() {
             return Fault::Cookie(edns);
         }
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::BOUND;
 use crate::table::bytes;
+use crate::upstream::From;
 use crate::world::World;
 
 fn world(limits: &str) -> World {
@@ -123,7 +124,7 @@ fn answers_come_as_they_are_ready() {
             let head = "8180 0001 0001 0000 0000";
             format!("{id:04x} {head} '{name}' 0001 0001 {record}")
         };
-        isp.send(index, &wire(&answer(their)), false).unwrap();
+        isp.send(index, &wire(&answer(their)), From::Itself).unwrap();
         let due = wire(&format!("{{ {} }}", answer(id)));
         assert_eq!(read(&mut stream, due.len()), due, "{name}");
     }

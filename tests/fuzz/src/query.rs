@@ -104,7 +104,7 @@ fn check_key(query: &Query<'_>, name: &Name) {
 /// No question, and a cookie of a length that one may have (RFC 7873, 5.4).
 fn check_cookie(packet: &[u8], edns: Edns<'_>) {
     assert!(packet[4..6] == [0, 0] && packet[2] & 0x78 == 0);
-    let cookie = edns.cookie.expect("it has a cookie");
+    let cookie = edns.cookie().expect("it has a cookie");
     assert!(cookie.len() == 8 || (16..=40).contains(&cookie.len()));
     let edns = Some(AskEdns { cookie: Some([7; 24]), ..AskEdns::of(&edns) });
     check_bare(packet, 12, Rcode::BADCOOKIE, edns);
