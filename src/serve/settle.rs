@@ -83,7 +83,10 @@ impl Desk {
                 self.mark_wanting(key.as_bytes(), route, &mut accepted.answer);
                 let entry = self.entry(&key, &accepted.answer, route, accepted.lifetime, now);
                 match accepted.lifetime {
-                    Some(_) => self.keep(key.hashed(), &entry, asked, now),
+                    Some(_) => {
+                        self.keep(key.hashed(), &entry, asked, now);
+                        self.forget_taken(key.hashed());
+                    }
                     // Part of an answer does not contradict the whole one before it.
                     None if entry.header().has(flag::TC) => {}
                     None => self.forget(key.hashed(), &entry),
@@ -224,6 +227,17 @@ impl Desk {
         if entry.rcode() == Rcode::NOERROR || entry.header().counts[1] > 0 {
             cache.forget(key.same_name(Key::of_name(key.bytes).as_bytes()));
             self.forget_denials_above(key, entry.route());
+        }
+    }
+
+    /// The hosts file may have taken the name while it was asked for, and what is cached is looked at
+    /// before it. Called behind the keeping: whoever takes the name after this look forgets what was
+    /// kept.
+    fn forget_taken(&self, key: Hashed<'_>) {
+        if self.server.local.owns(Key::name(key.bytes)) {
+            let cache = &self.server.cache;
+            cache.forget(key);
+            cache.forget(key.same_name(Key::of_name(key.bytes).as_bytes()));
         }
     }
 
