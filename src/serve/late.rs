@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Desk, Settled};
+use super::{Desk, Joined, Settled};
 use crate::answer::Kind;
 use crate::cache::{Entry, Key, SharedKey};
 use crate::time::Tick;
@@ -36,7 +36,11 @@ impl Desk {
         let name = self.server.policies.get(usize::from(route)).map_or("?", |p| &p.name);
         let after = self.server.stale_after.as_millis();
         let text = format!("route {name}: no answer within {after} ms, still asking");
-        let reason = (Ede::new(ede::NO_REACHABLE_AUTHORITY, text), Some(self.recheck(route)));
+        // Nothing has failed yet: who asks when the answer may not be used any more waits with the
+        // exchange. In whole seconds, as entries live.
+        let left = stale.keep_until().since(now).as_secs();
+        let wait = self.recheck(route).min(Duration::from_secs(left));
+        let reason = (Ede::new(ede::NO_REACHABLE_AUTHORITY, text), Some(wait));
         let failure = self.failure(key.as_bytes(), route, reason, false, now);
         self.server.cache.keep(key.hashed(), failure.clone(), now);
         let waiters = self.server.flights.drain(key.hashed());
@@ -78,8 +82,12 @@ impl Desk {
         self.renewals.take()
     }
 
-    /// Begins a flight for such a question. False if it is being asked already.
-    pub fn begin(&self, key: &SharedKey, route: u16) -> bool {
-        self.server.flights.begin(key, route)
+    /// Begins a flight for such a question, unless it is being asked already. Those who join it when
+    /// the answer has expired wait no longer than they would in one of their own.
+    pub fn begin(&self, key: SharedKey, route: u16) -> Joined {
+        match self.server.flights.begin(&key, route) {
+            true => Joined::Start { key, route, look: false, late: Some(self.server.stale_after) },
+            false => Joined::Waits,
+        }
     }
 }

@@ -256,11 +256,13 @@ impl Desk {
 
     /// What can be said to a question that the cache holds no fresh answer of: that its name, or one
     /// above it, does not exist, or that it failed a moment ago. Sets `late` where something past its
-    /// expiry comes to light.
+    /// expiry comes to light. `may_ask`: whether something may be asked anew behind the answer, which
+    /// is not for questions with RD=0.
     pub(super) fn recall(
         &self,
         key: Hashed<'_>,
         owner: &Match,
+        may_ask: bool,
         now: Tick,
         late: &mut bool,
     ) -> Option<Settled> {
@@ -270,7 +272,7 @@ impl Desk {
             Look::Nothing => {}
         }
         self.denied_above(key, owner, now)
-            .or_else(|| self.remembered_failure(key, owner.route, now))
+            .or_else(|| self.remembered_failure(key, owner.route, may_ask, now))
     }
 
     /// What is known of the name, whatever the type: that it does not exist. It is put under this
@@ -303,14 +305,20 @@ impl Desk {
 
     /// A failure that is remembered for this question: what is answered instead of asking again. With an
     /// answer past its expiry in hand nobody waits for the recheck either, which goes on behind it.
-    fn remembered_failure(&self, key: Hashed<'_>, route: u16, now: Tick) -> Option<Settled> {
+    fn remembered_failure(
+        &self,
+        key: Hashed<'_>,
+        route: u16,
+        may_ask: bool,
+        now: Tick,
+    ) -> Option<Settled> {
         let failure = self.server.cache.failure(key.bytes)?;
         let state = failure.freshness(now);
         if state == Freshness::Dead {
             return None;
         }
         if let Some(stale) = self.stale(key, route, now) {
-            if state == Freshness::Stale {
+            if state == Freshness::Stale && may_ask {
                 self.renew(SharedKey::new(key), route);
             }
             return Some(self.stale_instead(stale, &failure, Waiters::new()));
@@ -331,7 +339,7 @@ impl Desk {
             entry.route() == route && matches!(entry.freshness(now), Freshness::Fresh(_))
         };
         let Some(entry) = self.known(key.hashed(), fresh) else {
-            let mut settled = self.remembered_failure(key.hashed(), route, now)?;
+            let mut settled = self.remembered_failure(key.hashed(), route, true, now)?;
             settled.waiters = self.server.flights.take(key.hashed());
             return Some(settled);
         };
