@@ -345,7 +345,12 @@ impl Desk {
         let mut late = false;
         if let Some(entry) = self.server.cache.get(key) {
             match entry.freshness(now) {
-                Freshness::Fresh(age) => return Standing::Known(Settled::fresh(entry, age)),
+                Freshness::Fresh(age) => {
+                    if entry.is_ending(now) {
+                        self.renew_ending(&entry, may_ask);
+                    }
+                    return Standing::Known(Settled::fresh(entry, age));
+                }
                 Freshness::Stale => late = true,
                 Freshness::Dead => {}
             }
