@@ -353,7 +353,8 @@ impl Desk {
         let Some(owner) = owner else {
             return self.reply(reply, &unowned(question), Source::Refused, out);
         };
-        if let Some(settled) = self.recall(key, &owner, now, &mut late) {
+        let recursion = query.header.has(flag::RD);
+        if let Some(settled) = self.recall(key, &owner, recursion, now, &mut late) {
             if !settled.entry.is_whole() {
                 return self.beginning_of(reply, settled, out);
             }
@@ -364,7 +365,7 @@ impl Desk {
             return self.replied(reply, entry.rcode(), settled.source, len);
         }
         self.stats.cache_miss(owner.route);
-        if !query.header.has(flag::RD) {
+        if !recursion {
             return self.reply(reply, &not_forwarded(question), Source::Refused, out);
         }
         let waiter = Waiting::new(&reply, name, None);

@@ -214,7 +214,8 @@ impl Desk {
         let query = reply.query;
         let cd = query.header.has(flag::CD);
         let key = self.shared(Key::of(query.name, query.qtype, query.dnssec_ok(), cd));
-        let travel = self.travel(Journey::new(key), found, reply.now);
+        let recursion = query.header.has(flag::RD);
+        let travel = self.travel(Journey::new(key), found, recursion, reply.now);
         self.travelled(reply, travel, out)
     }
 
@@ -239,8 +240,9 @@ impl Desk {
         let owner = server.table.find(Key::name(asked.as_bytes()));
         let route = owner.map_or(NO_ROUTE, |owner| owner.route);
         self.stats.request(route, client.proto, Family::of(&client.addr), query.qtype);
-        let travel = match self.standing(hashed, now) {
-            Standing::Known(found) => self.travel(journey, found, now),
+        let recursion = query.header.has(flag::RD);
+        let travel = match self.standing(hashed, recursion, now) {
+            Standing::Known(found) => self.travel(journey, found, recursion, now),
             Standing::Open { ended, route, late } => {
                 let key = SharedKey::new(hashed);
                 Travel::Ask { key, ended, route, late, journey }
@@ -281,7 +283,7 @@ impl Desk {
             let cd = waiting.flags & flag::CD != 0;
             Journey::new(self.shared(Key::of(entry.name(), entry.qtype(), dnssec_ok, cd)))
         });
-        match self.travel(journey, settled.alone(), now) {
+        match self.travel(journey, settled.alone(), true, now) {
             Travel::Arrived(arrived) => GoneOn::Arrived(arrived, Waiter { waiting, reply_to }),
             Travel::Ask { key, ended, route, late, journey } => {
                 if waiting.name.is_none() {
@@ -298,8 +300,15 @@ impl Desk {
         SharedKey::new(self.server.cache.hashed(key.as_bytes()))
     }
 
-    /// Goes on from `found` until the answer is whole or an upstream must be asked.
-    fn travel(&mut self, mut journey: Box<Journey>, mut found: Settled, now: Tick) -> Travel {
+    /// Goes on from `found` until the answer is whole or an upstream must be asked. `may_ask`: see
+    /// [`Desk::recall`].
+    fn travel(
+        &mut self,
+        mut journey: Box<Journey>,
+        mut found: Settled,
+        may_ask: bool,
+        now: Tick,
+    ) -> Travel {
         loop {
             if let Some(note) = found.note.take() {
                 journey.note.get_or_insert(note);
@@ -317,7 +326,7 @@ impl Desk {
                 }
             };
             let hashed = self.server.cache.hashed(key.as_bytes());
-            match self.standing(hashed, now) {
+            match self.standing(hashed, may_ask, now) {
                 Standing::Known(next) => found = next,
                 Standing::Open { ended, route, late } => {
                     let key = SharedKey::new(hashed);
@@ -332,14 +341,14 @@ impl Desk {
     }
 
     /// What can be said to a question at once, if anything.
-    fn standing(&mut self, key: Hashed<'_>, now: Tick) -> Standing {
+    fn standing(&mut self, key: Hashed<'_>, may_ask: bool, now: Tick) -> Standing {
         let ended = self.server.flights.ended(key);
         let mut late = false;
         if let Some(entry) = self.server.cache.get(key) {
             match entry.freshness(now) {
                 Freshness::Fresh(age) => {
                     if entry.is_ending(now) {
-                        self.renew_ending(&entry, true);
+                        self.renew_ending(&entry, may_ask);
                     }
                     return Standing::Known(Settled::fresh(entry, age));
                 }
@@ -358,7 +367,7 @@ impl Desk {
         let Some(owner) = owner else {
             return Standing::Known(Settled::local(key.bytes, &unowned(question), NO_ROUTE, now));
         };
-        match self.recall(key, &owner, now, &mut late) {
+        match self.recall(key, &owner, may_ask, now, &mut late) {
             Some(settled) => Standing::Known(settled),
             None => Standing::Open { ended, route: owner.route, late },
         }
