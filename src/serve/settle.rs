@@ -212,6 +212,11 @@ impl Desk {
             return cache.keep(whole, entry.for_type(place.as_bytes()), asked);
         }
         cache.keep(key, entry.clone(), asked);
+        // The hosts file may have taken the name meanwhile. In this order: what it says is in force
+        // before it forgets what is kept of its names (`Server::set_hosts`).
+        if self.server.local.owns(Key::name(key.bytes)) {
+            cache.forget(key);
+        }
         // The name exists: it has records, or is an alias, or another of its types is known.
         cache.forget(whole);
         self.forget_denials_above(key, entry.route());
