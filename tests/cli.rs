@@ -191,7 +191,7 @@ fn check_praises_a_good_file() {
     let path = write(&dir, "good.toml", &config(address(53), address(53)));
     let (run, out, err) = output(&["check", "--config", &path]);
     assert_eq!((run.status.code(), err.as_str()), (Some(0), ""));
-    assert!(out.contains(&format!("{path}: good: 1 routes")), "{out}");
+    assert!(out.contains(&format!("{path}: good: 1 route, ")), "{out}");
 }
 
 #[test]
