@@ -79,7 +79,10 @@ fn wait_line(lines: &Receiver<String>, text: &str) -> String {
 
 impl Running {
     fn start(args: &[&str]) -> Running {
-        let mut command = horizond(args);
+        Running::launch(horizond(args))
+    }
+
+    fn launch(mut command: Command) -> Running {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = lines(child.stdout.take().unwrap());
         let err = lines(child.stderr.take().unwrap());
@@ -491,4 +494,88 @@ fn queries_are_logged_as_json_too() {
     assert!(line["bytes"].as_u64().unwrap() > 40 && line["duration_us"].is_u64(), "{line}");
     demo.terminate();
     assert_eq!(demo.wait().code(), Some(0));
+}
+
+/// Like [`horizond`], with a shell's `ulimit` before it.
+fn limited(ulimit: &str, args: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit {ulimit} && exec \"$0\" \"$@\"");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_horizond")]).args(args);
+    command.stdin(Stdio::null()).env_remove("HORIZOND_LOG");
+    command
+}
+
+/// The limits of open files of a process, soft and hard.
+fn open_files(child: &Child) -> (String, String) {
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let mut words = line.split_whitespace().map(str::to_owned);
+    (words.next().unwrap(), words.next().unwrap())
+}
+
+#[test]
+fn the_limit_of_open_files_is_raised_as_far_as_the_system_allows() {
+    let dir = TempDir::new().unwrap();
+    let path = write(&dir, "files.toml", &config(address(5300), address(5300)));
+    let args = ["run", "--config", &path];
+    let daemon = Running::launch(limited("-S -n 300", &args));
+    let (soft, hard) = open_files(&daemon.child);
+    assert_eq!(soft, hard);
+    assert_ne!(soft, "300", "the hard limit of the tests leaves nothing to raise");
+}
+
+#[test]
+fn too_few_open_files_are_told_at_the_start() {
+    let dir = TempDir::new().unwrap();
+    let path = write(&dir, "few.toml", &config(address(5300), address(5300)));
+    let args = ["run", "--config", &path];
+    let mut child = limited("-n 300", &args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let err = lines(child.stderr.take().unwrap());
+    let daemon = Running { child, out: channel().1, err };
+    let warning = wait_line(&daemon.err, "too few open files");
+    assert!(warning.contains("limit=300") && warning.contains("LimitNOFILE"), "{warning}");
+    wait_line(&daemon.err, "serving");
+    assert_eq!(open_files(&daemon.child), ("300".to_owned(), "300".to_owned()));
+}
+
+/// With ever more descriptors it comes ever further: to where a thread that serves clients cannot have
+/// its own, and at last to serving. Nowhere does it go on with a part of its threads.
+#[test]
+fn a_serving_thread_that_cannot_go_on_ends_the_process() {
+    let dir = TempDir::new().unwrap();
+    let path = write(&dir, "narrow.toml", &config(address(5300), address(5300)));
+    let mut thread_ended = 0;
+    for limit in 8..64 {
+        let args = ["run", "--config", &path];
+        let mut child = limited(&format!("-n {limit}"), &args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let err = lines(child.stderr.take().unwrap());
+        let mut daemon = Running { child, out: channel().1, err };
+        // The end of its lines, or a minute's peace in which nothing fails.
+        let mut said = String::new();
+        while let Ok(line) = daemon.err.recv_timeout(BOUND) {
+            let serving = line.contains("serving");
+            said.push_str(&line);
+            said.push('\n');
+            if serving && answers(&daemon, &path) {
+                assert!(thread_ended > 0, "no limit kept a thread from starting");
+                return;
+            }
+        }
+        let code = daemon.wait().code();
+        if said.contains("has ended unexpectedly") {
+            assert_eq!(code, Some(1), "limit {limit}:\n{said}");
+            thread_ended += 1;
+        } else {
+            assert!(matches!(code, Some(69 | 127)), "limit {limit}: {code:?}\n{said}");
+        }
+    }
+    panic!("it serves with no limit below 64");
 }

@@ -41,7 +41,7 @@ pub(super) const GROUPS: [Group; 5] = [
         tries! {
             "db.c.binrc.com A" => "a tailnet host",
             "-x 100.64.0.10" => "and its name",
-            "vpn-db.default.svc.cluster.local A" => "ExternalName into the tailnet: its CNAME",
+            "vpn-db.default.svc.cluster.local A" => "ExternalName into the tailnet: alias and address in one answer",
             "xcluster.local A" => "NXDOMAIN of the internet: it is not under cluster.local",
             "nobody.c.binrc.com A" => "NXDOMAIN, made of the tailnet's SERVFAIL",
         },

@@ -83,6 +83,8 @@ impl Desk {
                 self.mark_wanting(key.as_bytes(), route, &mut accepted.answer);
                 let entry = self.entry(&key, &accepted.answer, route, accepted.lifetime, now);
                 match accepted.lifetime {
+                    // The hosts file has come to know the name while it was asked for.
+                    Some(_) if self.server.local.owns(Key::name(key.as_bytes())) => {}
                     Some(_) => self.keep(key.hashed(), &entry, asked, now),
                     // Part of an answer does not contradict the whole one before it.
                     None if entry.header().has(flag::TC) => {}
