@@ -131,7 +131,7 @@ impl<'a> Expected<'a> {
             let said = errors.iter().any(|(_, said)| said.contains(text));
             check(said, &format!("no extended error says \"{text}\""))?;
         }
-        let wanted: Vec<String> = 
+        let wanted: Vec<String> =
             self.records.iter().map(|record| show(&record.about(&asked.name))).collect();
         let records: Vec<String> = got.records.iter().map(show).collect();
         check(records == wanted, "other records")?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 mod client;
 mod expect;
+mod index;
 mod message;
 mod play;
 mod reply;

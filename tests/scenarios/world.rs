@@ -73,7 +73,8 @@ impl World {
             text.push_str(rest);
         }
         let config = file::parse(&text, Path::new("config")).map_err(|e| e.to_string())?.config;
-        World::serve(&config, addr, upstreams, (shards, drain)).map_err(|e| format!("no server: {e}"))
+        World::serve(&config, addr, upstreams, (shards, drain))
+            .map_err(|e| format!("no server: {e}"))
     }
 
     fn serve(
