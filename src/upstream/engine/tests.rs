@@ -26,7 +26,7 @@ impl Horizons for OneHorizon {
 
 /// Below the ports that the kernel gives away, on an address that no other test has.
 fn closed_port() -> SocketAddr {
-    let host = 0x7f30_0000 | std::process::id() % 0x10_0000;
+    let host = 0x7f30_0000 | (std::process::id() % 0x10_0000);
     (Ipv4Addr::from_bits(host), 5398).into()
 }
 
