@@ -23,7 +23,7 @@ use crate::answer::{Answer, Kind, Question};
 use crate::wire::edns::Ede;
 use crate::wire::header::{self, Header, Rcode, flag};
 use crate::wire::read_u16;
-use chain::{Chain, End};
+use chain::{Chain, End, Last};
 use draft::Draft;
 use survey::Survey;
 
@@ -216,7 +216,11 @@ impl Judged<'_> {
             }
             _ => None,
         };
+        let unfinished = !truncated
+            && matches!(chain, Some(Chain { end: End::Bare, last: Last::At(_) }))
+            && survey.may_go_on();
         let kind = match (survey.rcode, &chain) {
+            (_, Some(_)) if unfinished => Kind::Positive,
             // The response code speaks of the last name of the chain (RFC 6604, 3; RFC 2308, 2.1), which is
             // not the route's own.
             (_, Some(Chain { end: End::Across(_), .. })) => Kind::Positive,
@@ -230,6 +234,9 @@ impl Judged<'_> {
         let mut draft = Draft::of(survey, kind, truncated);
         if let Some(Chain { end: End::Across(crossing), .. }) = chain {
             draft.cut(survey, crossing);
+        }
+        if unfinished {
+            draft.go_on();
         }
         if let Some(protection) = self.rules.rebinding
             && let Some(removed) = survey.remove_private(self.message, self.question, protection)

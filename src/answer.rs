@@ -75,6 +75,12 @@ impl View<'_> {
         Rcode(u16::from(self.wire[3] & 0x0f))
     }
 
+    /// Whether TC is set.
+    #[inline]
+    pub fn is_truncated(&self) -> bool {
+        u16::from_be_bytes([self.wire[2], self.wire[3]]) & flag::TC != 0
+    }
+
     /// The extended error that a stale use of this answer carries (RFC 8914, 4.4 and 4.20).
     pub fn stale_code(&self) -> u16 {
         if self.rcode() == Rcode::NXDOMAIN { ede::STALE_NXDOMAIN } else { ede::STALE }

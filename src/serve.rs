@@ -251,6 +251,9 @@ impl Desk {
                 }
                 Freshness::Fresh(age) => {
                     drop(front);
+                    if entry.is_ending(now) {
+                        self.renew_ending(&entry, query.header.has(flag::RD));
+                    }
                     let found = Settled::fresh(entry, age);
                     return self.beginning(&query, &ask, client, found, now, out);
                 }
@@ -273,7 +276,7 @@ impl Desk {
         out: &mut [u8],
     ) -> Step {
         if entry.is_ending(now) {
-            self.renew_ending(entry, query);
+            self.renew_ending(entry, query.header.has(flag::RD));
         }
         let nsid = self.server.node.as_bytes();
         let len = respond::answer(entry.view(), ask, Ttl::Elapsed(age), None, nsid, out);

@@ -51,6 +51,11 @@ impl Draft {
         }
     }
 
+    /// The chain ends within the route, and its server has followed it no further.
+    pub(super) fn go_on(&mut self) {
+        self.onward = true;
+    }
+
     /// Records with private addresses were removed. An answer without any of those asked for is kept like
     /// a negative one, no longer than what was removed would have been.
     pub(super) fn without(&mut self, removed: Removed, survey: &Survey, qtype: u16, route: &str) {

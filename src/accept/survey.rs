@@ -40,6 +40,7 @@ pub(super) struct Survey {
     pub(super) rcode: Rcode,
     pub(super) authentic: bool,
     authoritative: bool,
+    recursive: bool,
     pub(super) has_opt: bool,
     pub(super) ede: Option<Ede>,
 }
@@ -54,6 +55,7 @@ impl Survey {
             rcode: Rcode(header.rcode()),
             authentic: header.has(flag::AD),
             authoritative: header.has(flag::AA),
+            recursive: header.has(flag::RA),
             has_opt: false,
             ede: None,
         }
@@ -139,6 +141,13 @@ impl Survey {
     /// The least TTL of the answer and authority records that are passed on.
     pub(super) fn least_ttl(&self) -> Option<u32> {
         self.kept().filter(|r| r.section < 2).map(|r| sane_ttl(r.ttl)).min()
+    }
+
+    /// Whether a chain that ends without the asked type may go on: the server follows aliases no further
+    /// than its own zones, and does not say that there is nothing at the end (RFC 1034, 4.3.2).
+    pub(super) fn may_go_on(&self) -> bool {
+        let has_soa = self.section(1).any(|r| r.rtype == rtype::SOA);
+        self.rcode == Rcode::NOERROR && !self.recursive && !has_soa
     }
 
     /// Whether it only says who else might know (RFC 2308, 2.2, types 1 and 3): a server that was

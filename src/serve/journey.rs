@@ -1,5 +1,6 @@
 //! Answers that take more than one question: where an alias leads into another horizon, its target is
-//! asked for there, and the client gets one answer made of both (horizon rule 5); where a NAT64 is in
+//! asked for there, and the client gets one answer made of both (horizon rule 5), and so it is where a
+//! server does not follow an alias to its end; where a NAT64 is in
 //! use, IPv6 addresses are made of IPv4 ones (RFC 6147); where the configuration says so, a name is
 //! asked for as another.
 //!
@@ -27,7 +28,7 @@ use crate::wire::header::{Rcode, flag};
 use crate::wire::query::Query;
 use crate::wire::{CLASS_IN, rtype};
 
-/// Horizons that one answer may lead through.
+/// How often the aliases of one answer may lead on, to another horizon or beyond what a server follows.
 const STEPS: usize = 8;
 
 /// What a client's answer is put together from, and how far it has come.
@@ -126,10 +127,10 @@ impl Journey {
         let name = target.as_wire();
         let seen = |stage: &Stage| stage.entry.name() == name;
         if found.entry.name() == name || self.parts.iter().any(seen) {
-            return lost("aliases lead in a circle through several horizons".into());
+            return lost("aliases lead in a circle".into());
         }
         if self.parts.len() >= STEPS {
-            return lost(format!("aliases lead through more than {STEPS} horizons"));
+            return lost(format!("aliases lead on more than {STEPS} times"));
         }
         self.parts.push(Stage::of(found));
         let qtype = Key::qtype(self.key.as_bytes());
@@ -336,7 +337,12 @@ impl Desk {
         let mut late = false;
         if let Some(entry) = self.server.cache.get(key) {
             match entry.freshness(now) {
-                Freshness::Fresh(age) => return Standing::Known(Settled::fresh(entry, age)),
+                Freshness::Fresh(age) => {
+                    if entry.is_ending(now) {
+                        self.renew_ending(&entry, true);
+                    }
+                    return Standing::Known(Settled::fresh(entry, age));
+                }
                 Freshness::Stale => late = true,
                 Freshness::Dead => {}
             }

@@ -11,8 +11,6 @@ use crate::answer::Kind;
 use crate::cache::{Entry, Key, SharedKey};
 use crate::time::Tick;
 use crate::wire::edns::{Ede, ede};
-use crate::wire::header::flag;
-use crate::wire::query::Query;
 
 /// How often upstreams are asked again for an answer that is past its expiry (RFC 8767, 5).
 const RECHECK: Duration = Duration::from_secs(30);
@@ -43,16 +41,17 @@ impl Desk {
         Some(self.stale_instead(stale, &failure, waiters))
     }
 
-    /// An answer is about to expire: it is asked for anew if it is used again and again.
+    /// What a client gets is about to expire: it is asked for anew if it is used again and again, and not
+    /// for a client with RD=0.
     #[cold]
-    pub(super) fn renew_ending(&self, entry: &Entry, query: &Query<'_>) {
+    pub(super) fn renew_ending(&self, entry: &Entry, recursion_desired: bool) {
         let wanted = self.server.prefetch
             && entry.kind() == Kind::Positive
-            && query.header.has(flag::RD)
+            && recursion_desired
             && self.renewals.borrow().len() < RENEWALS;
         if wanted && entry.claim_renewal() {
-            let flags = (query.dnssec_ok(), query.header.has(flag::CD));
-            let key = Key::of(entry.name(), entry.qtype(), flags.0, flags.1);
+            let (dnssec_ok, checking_disabled) = entry.asked_with();
+            let key = Key::of(entry.name(), entry.qtype(), dnssec_ok, checking_disabled);
             let key = SharedKey::new(self.server.cache.hashed(key.as_bytes()));
             self.stats.cache_renewal(entry.route());
             self.renew(key, entry.route());

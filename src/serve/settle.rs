@@ -10,7 +10,7 @@ use crate::coalesce::Waiters;
 use crate::dns64;
 use crate::respond::{self, Ttl};
 use crate::route::Match;
-use crate::telemetry::labels::Source;
+use crate::telemetry::labels::{Proto, Source};
 use crate::time::Tick;
 use crate::upstream::{Done, Outcome};
 use crate::wire::edns::{Ede, ede};
@@ -357,6 +357,17 @@ impl Desk {
         out: &mut [u8],
     ) -> usize {
         let Rendering { view, question: (folded, qtype), ttl, note, source, route } = what;
+        let whole;
+        let view = if waiting.client.proto == Proto::Tcp && view.is_truncated() {
+            // TC would say nothing to a client that has come over TCP already (RFC 7766, 5).
+            let text = "no more than a truncated answer could be had";
+            let question = Question { name: folded, qtype, qclass: CLASS_IN };
+            let why = Ede::new(ede::NO_REACHABLE_AUTHORITY, text);
+            whole = Answer::failure(question, Rcode::SERVFAIL, why);
+            whole.view()
+        } else {
+            view
+        };
         let ask = waiting.ask(folded);
         let nsid = self.server.node.as_bytes();
         let len = respond::answer(view, &ask, ttl, note, nsid, out);

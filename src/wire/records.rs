@@ -121,8 +121,9 @@ pub struct NameBuf {
 
 impl NameBuf {
     /// Expands the name at `at`. `None` if it is malformed, too long, or its pointers do not go
-    /// strictly backwards (which is what ends every loop).
-    pub fn expand(message: &[u8], at: usize) -> Option<NameBuf> {
+    /// strictly backwards (which is what ends every loop), to labels in front of it: what is read
+    /// behind a pointer lies before `at`.
+    pub fn expand(mut message: &[u8], at: usize) -> Option<NameBuf> {
         let mut name = NameBuf { bytes: [0; MAX_NAME], len: 0 };
         let (mut here, mut limit, mut jumps) = (at, at, 0);
         loop {
@@ -147,6 +148,9 @@ impl NameBuf {
                     if jumps > MAX_JUMPS {
                         return None;
                     }
+                    // A pointer leads to a prior occurrence (RFC 1035, 4.1.4). A label that runs on into
+                    // the name itself and what stands behind it would change when that is left out.
+                    message = message.get(..limit)?;
                     (here, limit) = (target, target);
                 }
                 _ => return None,
@@ -207,6 +211,8 @@ mod tests {
             (b"\x01a\xc0\x02", 0),
             (b"\x80a", 0),
             (b"\x05abc", 0),
+            (b"\x05\x01a\xc0\x00bc\0", 1),
+            (b"\x01\xc0\x00\0", 1),
             (b"\xc0", 0),
             (b"", 0),
         ] {

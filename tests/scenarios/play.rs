@@ -17,8 +17,9 @@
 //!                                              was asked for; see verify; loose: with or without OPT
 //! CLIENT gets nothing | hangs up
 //! UPSTREAM receives NAME TYPE [tcp] [plain] [do] [cd] [connection=N] [respelled] | receives N questions
-//! UPSTREAM answers [RCODE] [aa] [tc] [ad] [plain] [opt-first] [ede=CODE:TEXT] [option=CODE:HEX]
-//!             [garbage] [bare] [wrong-id] [question=NAME] [elsewhere] [impostor] [to=N | to=N-M] [times=N]
+//! UPSTREAM answers [RCODE] [aa] [tc] [ad] [norecursion] [plain] [opt-first] [ede=CODE:TEXT]
+//!             [option=CODE:HEX] [garbage] [bare] [wrong-id] [question=NAME] [elsewhere] [impostor]
+//!             [to=N | to=N-M] [times=N]
 //!             [folded] [upper] [type=TYPE] [class=CH] [opcode=N] [query] [counts=N,N,N] [tail=HEX] ...
 //!             see reply.rs; with wrong-id and times, each has another wrong id
 //! UPSTREAM is down | is up | refuses tcp | closes | freezes | thaws

@@ -20,6 +20,9 @@ pub fn make_answer(
     for (flag, bit) in [("aa", 0x400), ("tc", 0x200), ("ad", 0x20)] {
         flags |= if options.flag(flag) { bit } else { 0 };
     }
+    if options.flag("norecursion") {
+        flags &= !0x80;
+    }
     let mut opt = query.opt.as_ref().map(|opt| Opt {
         payload: 1232,
         dnssec_ok: opt.dnssec_ok,

@@ -74,6 +74,7 @@ impl Engine {
             Verdict::Malformed => {
                 self.count_failure(upstream, Failure::Malformed);
                 self.note_cause(ticket, place, Cause::Malformed);
+                self.contradict(ticket, transport);
                 transport == Transport::Udp
                     && self.try_upstream(ticket, place, Transport::Tcp, attempt.edns, now)
             }
@@ -90,6 +91,7 @@ impl Engine {
                     rcode => Cause::Answered(rcode, failed.ede),
                 };
                 self.note_cause(ticket, place, cause);
+                self.contradict(ticket, transport);
                 false
             }
             Verdict::NotOurs | Verdict::Respelled => true,
@@ -114,6 +116,15 @@ impl Engine {
         }
         let Attempt { place, edns, .. } = *attempt;
         self.try_upstream(pending.exchange, place, Transport::Tcp, edns, now);
+    }
+
+    /// What came over TCP is none: what was cut short of it over UDP is none either.
+    fn contradict(&mut self, ticket: Ticket, transport: Transport) {
+        if transport == Transport::Tcp
+            && let Some(exchange) = self.exchanges.get_mut(ticket)
+        {
+            exchange.fallback = None;
+        }
     }
 
     fn note_answer(&mut self, upstream: &Upstream, bytes: &[u8], sent: Tick, now: Tick) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use horizond::accept::{Caps, Verdict, judge};
 use horizond::answer::{Answer, Question};
 use horizond::cache::{Entry, Freshness, Key};
-use horizond::respond::{self, Ask, AskEdns, Ttl};
+use horizond::respond::{self, Ask, AskEdns, COOKIE_LEN, Ttl};
 use horizond::time::Tick;
 use horizond::wire::edns::Ede;
 use horizond::wire::records::Record;
@@ -181,7 +181,8 @@ fn check_use(entry: &Entry, kept: &Kept, name: &[u8], dice: &mut Dice) {
     let edns = dice.coin().then(|| AskEdns {
         dnssec_ok: dice.coin(),
         nsid: dice.coin(),
-        ..AskEdns::default()
+        keepalive: dice.coin().then(|| dice.next() as u16),
+        cookie: dice.coin().then(|| [dice.next() as u8; COOKIE_LEN]),
     });
     let room = match dice.below(4) {
         0 => u16::MAX,
@@ -217,12 +218,12 @@ fn made_anew(
         entry.view().ttls().collect::<Vec<_>>(),
         records.iter().map(|r| r.ttl_at).collect::<Vec<_>>()
     );
-    let opt = if ask.edns.is_some() { 11 } else { 0 };
-    let limit = match end + opt <= room {
-        true => room,
-        // An NSID that was asked for is worth four bytes more, for an empty one.
-        false => room.checked_sub(opt + if ask.edns.is_some_and(|e| e.nsid) { 4 } else { 0 })?,
-    };
+    // An OPT, a keepalive and a cookie go before records.
+    let opt = ask.edns.map_or(0, |edns| {
+        11 + if edns.keepalive.is_some() { 6 } else { 0 }
+            + if edns.cookie.is_some() { 28 } else { 0 }
+    });
+    let limit = room.checked_sub(opt)?;
     if entry.view().question_end > limit {
         return None;
     }
@@ -262,7 +263,7 @@ fn header(stored: u16, kept: &[&Record], lost: bool, ask: &Ask<'_>) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_be_bytes()).collect()
 }
 
-/// An OPT with what fits: the NSID, then errors, each without its text where that is too long.
+/// An OPT with what fits: cookie, keepalive and NSID, then errors, each without its text where that is too long.
 fn append_opt<'a>(
     out: &mut Vec<u8>,
     edns: AskEdns,
@@ -281,6 +282,12 @@ fn append_opt<'a>(
         }
         fits
     };
+    if let Some(cookie) = edns.cookie {
+        option(10, &cookie);
+    }
+    if let Some(timeout) = edns.keepalive {
+        option(11, &timeout.to_be_bytes());
+    }
     if edns.nsid {
         option(3, nsid);
     }

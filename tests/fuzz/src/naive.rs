@@ -37,35 +37,40 @@ fn u16_at(message: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]))
 }
 
-/// The name at `at`: its labels in lower case, where it ends, and which bytes it was read from.
+/// The name at `at`: its labels in lower case, where it ends, and which bytes it was read from. What
+/// a pointer leads to lies in front of the part of the name that it stands in, and there are no more
+/// pointers than a name can have labels.
 pub fn name(message: &[u8], at: usize) -> Option<(Vec<u8>, usize, Vec<usize>)> {
     let (mut out, mut here, mut end, mut read) = (vec![], at, None, vec![]);
-    let mut lowest = at;
+    let (mut lowest, mut bound, mut pointers) = (at, message.len(), 0);
     loop {
         let len = usize::from(*message.get(here)?);
-        read.push(here);
-        match len {
-            0 => {
-                out.push(0);
-                let end = end.unwrap_or(here + 1);
-                return (out.len() <= 255).then_some((out, end, read));
-            }
-            1..=63 => {
-                out.extend(message.get(here..here + 1 + len)?.to_ascii_lowercase());
-                read.extend(here + 1..here + 1 + len);
-                here += 1 + len;
-            }
-            192.. => {
-                let target = usize::from(u16_at(message, here)? & 0x3fff);
-                read.push(here + 1);
-                if target >= lowest {
-                    return None;
-                }
-                end = end.or(Some(here + 2));
-                (here, lowest) = (target, target);
-            }
+        let behind = match len {
+            0 => here + 1,
+            1..=63 => here + 1 + len,
+            192.. => here + 2,
             _ => return None,
+        };
+        if behind > bound {
+            return None;
         }
+        read.extend(here..behind);
+        if len == 0 {
+            out.push(0);
+            return (out.len() <= 255).then_some((out, end.unwrap_or(behind), read));
+        }
+        if len < 64 {
+            out.extend(message[here..behind].to_ascii_lowercase());
+            here = behind;
+            continue;
+        }
+        let target = usize::from(u16_at(message, here)? & 0x3fff);
+        pointers += 1;
+        if target >= lowest || pointers > 127 {
+            return None;
+        }
+        end = end.or(Some(behind));
+        (here, lowest, bound) = (target, target, lowest);
     }
 }
 

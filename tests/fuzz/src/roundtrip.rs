@@ -122,22 +122,25 @@ fn check_same(wire: &[u8], came: &Message, left: &Message, kind: Kind) {
 /// The same record; `ttl_known`: with no other cap than the route's.
 fn same(came: &Record, left: &Record, ttl_known: bool) {
     assert_eq!((&came.name, came.dns_class), (&left.name, left.dns_class));
-    assert_eq!(came.data, left.data);
+    // A name in the RDATA of a DNAME, bytes to hickory-proto, is written out where it moves.
+    if !is_opaque(came) {
+        assert_eq!(came.data, left.data);
+    }
     let sane = if came.ttl >> 31 == 1 { 0 } else { came.ttl };
     let due = sane.min(MAX_TTL).saturating_sub(AGE);
     assert!(if ttl_known { left.ttl == due } else { left.ttl <= due });
 }
 
+/// Whether hickory-proto does not know the names in its RDATA.
+fn is_opaque(record: &Record) -> bool {
+    matches!(record.data, RData::Unknown { code, .. } if names_in(code.into()).is_some())
+}
+
 /// One that nobody may turn away: NOERROR, and its first record is what was asked for.
 fn is_plain_answer(message: &Message) -> bool {
     let (asked, head) = (&message.queries[0], &message.metadata);
-    // Without RDATA it is no record of its type, and in RP or AFSDB, bytes to hickory-proto, there may
-    // be anything where names belong.
-    let sound = |record: &Record| match &record.data {
-        RData::Update0(_) => false,
-        RData::Unknown { code, .. } => names_in((*code).into()).is_none(),
-        _ => true,
-    };
+    // Without RDATA it is no record of its type, and what is opaque may be no name.
+    let sound = |record: &Record| !matches!(record.data, RData::Update0(_)) && !is_opaque(record);
     let records = [&message.answers, &message.authorities, &message.additionals];
     head.op_code == OpCode::Query
         && head.response_code == ResponseCode::NoError

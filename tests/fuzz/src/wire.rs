@@ -3,7 +3,7 @@
 //! The first three bytes are the counts of the sections; what follows is read as a message, as a name
 //! and as options, from every offset.
 
-use horizond::wire::edns::{Ede, Edns, OPT_LEN, OUR_PAYLOAD, OptWriter, code};
+use horizond::wire::edns::{Ede, Edns, Keepalive, OPT_LEN, OUR_PAYLOAD, OptWriter, code};
 use horizond::wire::header::{self, Header};
 use horizond::wire::name::{self, Labels, Name, Presentation};
 use horizond::wire::records::{NameBuf, Record, Records, skip_name};
@@ -155,11 +155,28 @@ fn check_options(rdata: &[u8], room: u16) {
     let Some((edns, options)) = edns.zip(options) else { return };
     assert_eq!((edns.payload, edns.extended_rcode, edns.version), (0x1234, 0x56, 0x78));
     assert!(edns.dnssec_ok);
+    check_known_options(&edns, &options);
     for (code, _) in &options {
         let first = options.iter().find(|(other, _)| other == code).map(|(_, data)| *data);
         assert_eq!(edns.option(*code), first);
     }
     write_again(&options, usize::from(room) * 4);
+}
+
+/// What was noted of the options on the way past.
+fn check_known_options(edns: &Edns<'_>, options: &[(u16, &[u8])]) {
+    let data = |wanted: u16| options.iter().filter(move |(code, _)| *code == wanted).map(|o| o.1);
+    let cookie = data(code::COOKIE).next();
+    let keepalive = match data(code::KEEPALIVE).next_back() {
+        None => Keepalive::Absent,
+        Some([]) => Keepalive::Asked,
+        Some(_) => Keepalive::Data,
+    };
+    assert_eq!((edns.cookie(), edns.keepalive), (cookie, keepalive));
+    assert_eq!(edns.nsid, data(code::NSID).next().is_some());
+    assert_eq!(edns.asks_much(), cookie.is_some() || keepalive != Keepalive::Absent);
+    let sound = cookie.is_none_or(|data| matches!(data.len(), 8 | 16..=40));
+    assert_eq!(edns.is_cookie_sound(), sound);
 }
 
 /// Writes the options into little room and reads what fitted.
