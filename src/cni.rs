@@ -11,5 +11,7 @@ pub mod environment;
 pub mod error;
 pub mod json;
 pub mod names;
+pub mod record;
 pub mod settings;
+pub mod standin;
 pub mod types;
