@@ -61,8 +61,8 @@ fn table(pairs: &[Pair]) -> Result<Table, PlanError> {
         sets: Vec::new(),
         chains: vec![
             // Type route: the packet is routed again once its destination has changed.
-            base_chain("out", "route", output, PRIORITY_RAW, out),
-            base_chain("in", "filter", input, PRIORITY_RAW, back),
+            base_chain("out", "route", (output, PRIORITY_RAW), out),
+            base_chain("in", "filter", (input, PRIORITY_RAW), back),
         ],
     })
 }

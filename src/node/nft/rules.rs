@@ -60,12 +60,11 @@ pub(super) fn set_address(end: End, ip: IpAddr) -> Vec<Expr> {
     vec![Expr::Constant(octets(ip)), Expr::Store(Field::address(end, ip))]
 }
 
-/// A chain in a hook, its policy accept.
+/// A chain in a hook (NF_INET_* and a priority), its policy accept.
 pub(super) fn base_chain(
     name: &str,
     kind: &str,
-    number: i32,
-    priority: i32,
+    (number, priority): (i32, i32),
     rules: Vec<Vec<Expr>>,
 ) -> Chain {
     let hook = Hook { kind: kind.to_owned(), number: number.cast_unsigned(), priority };

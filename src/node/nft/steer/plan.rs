@@ -15,6 +15,7 @@ use super::{TABLE, check};
 
 const ALIVE_V4: &str = "alive4";
 const ALIVE_V6: &str = "alive6";
+const ARRIVING: &str = "arriving";
 const QUERIES: &str = "queries";
 const ANSWERS: &str = "answers";
 const ASKED: &str = "asked";
@@ -76,18 +77,11 @@ impl Plan {
             comment: "horizond: DNS of this node and its pods",
             sets: vec![set(ALIVE_V4, false), set(ALIVE_V6, true)],
             chains: vec![
-                base_chain(
-                    "raw_prerouting",
-                    "filter",
-                    prerouting.0,
-                    prerouting.1,
-                    jumps(to, QUERIES),
-                ),
-                // Type route: what a program on the node asks a stand-in is routed again once its
-                // destination has changed.
-                base_chain("raw_output", "route", output.0, output.1, outgoing),
-                base_chain("filter_input", "filter", input.0, input.1, jumps(to, ASKED)),
-                base_chain("filter_output", "filter", leaving.0, leaving.1, jumps(from, ANSWERED)),
+                base_chain("raw_prerouting", "filter", prerouting, jumps(to, ARRIVING)),
+                base_chain("raw_output", "filter", output, outgoing),
+                base_chain("filter_input", "filter", input, jumps(to, ASKED)),
+                base_chain("filter_output", "filter", leaving, jumps(from, ANSWERED)),
+                plain_chain(ARRIVING, self.arriving()),
                 plain_chain(QUERIES, self.queries()),
                 plain_chain(ANSWERS, each(from, &self.ours(), &[Expr::Notrack, Expr::Accept])),
                 plain_chain(ASKED, each(to, &self.ours(), &[Expr::Counter, Expr::Accept])),
@@ -102,6 +96,7 @@ impl Plan {
         self.local.iter().chain(stand_ins).chain(&self.services).copied().collect()
     }
 
+    /// What is for us goes untracked.
     fn queries(&self) -> Vec<Vec<Expr>> {
         let to = End::Destination;
         let mut rules = each(to, &self.local, &[Expr::Notrack, Expr::Accept]);
@@ -112,10 +107,16 @@ impl Plan {
                 rules.push(rule);
             }
         }
+        rules
+    }
+
+    /// What comes from pods and is not for us goes to the cluster DNS. Not what the node's own
+    /// programs ask: nothing would turn the answers' source back.
+    fn arriving(&self) -> Vec<Vec<Expr>> {
+        let to = End::Destination;
+        let mut rules = vec![vec![Expr::Jump(QUERIES.to_owned())]];
         for (cluster, stand_in) in &self.stand_ins {
-            let mut rule = address_is(to, *stand_in);
-            rule.extend(set_address(to, *cluster));
-            rules.push(rule);
+            rules.push([address_is(to, *stand_in), set_address(to, *cluster)].concat());
         }
         rules
     }
