@@ -19,6 +19,7 @@ mod pod;
 mod process;
 mod servers;
 mod tap;
+mod witness;
 
 mod access;
 mod chasing;
@@ -27,3 +28,4 @@ mod horizons;
 mod outage;
 mod prometheus;
 mod shutdown;
+mod steering;
