@@ -11,9 +11,11 @@
 //! and none is read past [`json::MAX_STDIN`].
 
 pub mod command;
+pub mod conflist;
 pub mod dns;
 pub mod environment;
 pub mod error;
+pub mod install;
 pub mod json;
 pub mod names;
 pub mod record;

@@ -1,14 +1,270 @@
 //! What a person can ask the plugin's binary for: to be put on a node and into its network
 //! configuration, to be taken out again, and to print its entry.
+//!
+//! The few arguments are read by hand: the library that the daemon reads its own with would be a fifth
+//! of this binary.
 
 use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use serde_json::{Map, Value, json};
+
+use super::conflist;
+use super::install::{self, InstallError, Place};
+use super::replace::ReplaceError;
 
 /// Exit code for wrong arguments.
 const USAGE: u8 = 2;
 
-/// Does what the arguments say.
+const HELP: &str = "\
+A CNI plugin that makes a node's pods use its DNS server, horizond. Runtimes call it; people may:
+
+  horizond-cni install [OPTIONS] [KEYS]  put the program into the directory of plugins, and its entry
+                                         at the end of the list that the runtime reads first
+  horizond-cni uninstall [OPTIONS]       take both out again
+  horizond-cni snippet [KEYS]            print the entry, to be put into a list by hand
+
+OPTIONS
+  --bin-dir DIR       directory of plugins                 [/opt/cni/bin]
+  --conf-dir DIR      the runtime's network configuration  [/etc/cni/net.d]
+  --conflist FILE     this list, and not the first of --conf-dir
+  --drop-in           a file in the folder of the network's name instead of an entry in the list
+                      (containerd 2.1 or newer)
+  --no-binary         leave the program where it is
+
+KEYS of the entry; those that are there already and not given stay
+  --nameserver IP     the node's server      [169.254.20.10]  again for more, as the next two
+  --cluster-dns IP    the cluster's DNS      [10.96.0.10]
+  --stand-in IP       what it is redirected to [169.254.20.11]
+  --redirect MODE     required, preferred or off  [preferred]
+  --pod-dir DIR       directory of pod records    [/run/horizond/pods]
+
+  --help, --version
+";
+
+/// What is asked for.
+#[derive(Debug, PartialEq)]
+enum Command {
+    Install { bin_dir: Option<PathBuf>, place: Place, drop_in: bool, keys: Map<String, Value> },
+    Uninstall { bin_dir: Option<PathBuf>, place: Place },
+    Snippet(Map<String, Value>),
+    Help,
+    Version,
+}
+
+/// Does what the arguments say, and says it on standard output. Exit codes: 0, 1 where it could not be
+/// done, 2 for wrong arguments.
 pub fn run(arguments: &[OsString]) -> ExitCode {
-    let _ = arguments;
-    ExitCode::from(USAGE)
+    let arguments: Option<Vec<&str>> = arguments.iter().map(|argument| argument.to_str()).collect();
+    let command = arguments.ok_or_else(|| "arguments must be UTF-8".to_owned());
+    match command.and_then(|arguments| read(&arguments)) {
+        Ok(command) => match done(command) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tell_error(&error.to_string());
+                ExitCode::FAILURE
+            }
+        },
+        Err(what) => {
+            tell_error(&format!("{what}; see horizond-cni --help"));
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn done(command: Command) -> Result<(), InstallError> {
+    match command {
+        Command::Help => tell(HELP),
+        Command::Version => tell(concat!("horizond-cni ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Snippet(keys) => {
+            let entry = conflist::pretty(&Value::Object(conflist::entry(&keys)), "  ");
+            tell(&String::from_utf8_lossy(&entry));
+        }
+        Command::Install { bin_dir, place, drop_in, keys } => {
+            // The program first: a runtime that finds the entry looks for it.
+            if let Some(directory) = bin_dir {
+                let own = std::env::current_exe();
+                let own = own.map_err(ReplaceError::at(Path::new("/proc/self/exe")))?;
+                tell_line(&install::put_binary(&own, &directory)?);
+            }
+            let put = if drop_in { install::put_drop_in } else { install::put_entry };
+            tell_line(&put(&place, &keys)?);
+        }
+        Command::Uninstall { bin_dir, place } => {
+            install::take_entry(&place)?.iter().for_each(|line| tell_line(line));
+            if let Some(directory) = bin_dir {
+                tell_line(&install::take_binary(&directory)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The options as they come.
+#[derive(Default)]
+struct Options {
+    bin_dir: Option<PathBuf>,
+    conf_dir: Option<PathBuf>,
+    conflist: Option<PathBuf>,
+    drop_in: bool,
+    no_binary: bool,
+    keys: Map<String, Value>,
+}
+
+fn read(arguments: &[&str]) -> Result<Command, String> {
+    let (verb, rest) = arguments.split_first().ok_or("no command")?;
+    if rest.iter().any(|argument| matches!(*argument, "--help" | "-h")) {
+        return Ok(Command::Help);
+    }
+    match *verb {
+        "--help" | "-h" | "help" => return Ok(Command::Help),
+        "--version" | "-V" => return Ok(Command::Version),
+        "install" | "uninstall" | "snippet" => {}
+        other => return Err(format!("{other:?} is none of install, uninstall, snippet")),
+    }
+    let mut options = Options::default();
+    let mut rest = rest.iter();
+    while let Some(option) = rest.next() {
+        read_option(verb, option, &mut rest, &mut options)?;
+    }
+    finish(verb, options)
+}
+
+fn read_option<'a>(
+    verb: &str,
+    option: &str,
+    rest: &mut impl Iterator<Item = &'a &'a str>,
+    options: &mut Options,
+) -> Result<(), String> {
+    let keys = &mut options.keys;
+    let mut value = || match rest.next() {
+        Some(value) if !value.is_empty() => Ok((*value).to_owned()),
+        _ => Err(format!("{option} needs a value")),
+    };
+    let (install, snippet) = (verb == "install", verb == "snippet");
+    match option {
+        "--bin-dir" if !snippet => options.bin_dir = Some(value()?.into()),
+        "--conf-dir" if !snippet => options.conf_dir = Some(value()?.into()),
+        "--conflist" if !snippet => options.conflist = Some(value()?.into()),
+        "--no-binary" if !snippet => options.no_binary = true,
+        "--drop-in" if install => options.drop_in = true,
+        "--nameserver" if install || snippet => append(keys, "nameservers", value()?),
+        "--cluster-dns" if install || snippet => append(keys, "clusterDNS", value()?),
+        "--stand-in" if install || snippet => append(keys, "standIns", value()?),
+        "--redirect" if install || snippet => {
+            keys.insert("redirect".into(), value()?.into());
+        }
+        "--pod-dir" if install || snippet => {
+            keys.insert("podDir".into(), value()?.into());
+        }
+        other => return Err(format!("{verb} has no option {other:?}")),
+    }
+    Ok(())
+}
+
+fn append(keys: &mut Map<String, Value>, key: &str, value: String) {
+    match keys.get_mut(key).and_then(Value::as_array_mut) {
+        Some(list) => list.push(value.into()),
+        None => {
+            keys.insert(key.into(), json!([value]));
+        }
+    }
+}
+
+fn finish(verb: &str, options: Options) -> Result<Command, String> {
+    let Options { bin_dir, conf_dir, conflist, drop_in, no_binary, keys } = options;
+    if conf_dir.is_some() && conflist.is_some() {
+        return Err("--conf-dir and --conflist: one of both".to_owned());
+    }
+    if bin_dir.is_some() && no_binary {
+        return Err("--bin-dir and --no-binary: one of both".to_owned());
+    }
+    conflist::check_entry(&conflist::entry(&keys)).map_err(|error| error.to_string())?;
+    let bin_dir = (!no_binary).then(|| bin_dir.unwrap_or_else(|| PathBuf::from("/opt/cni/bin")));
+    let place = match conflist {
+        Some(file) => Place::File(file),
+        None => Place::Directory(conf_dir.unwrap_or_else(|| PathBuf::from("/etc/cni/net.d"))),
+    };
+    Ok(match verb {
+        "install" => Command::Install { bin_dir, place, drop_in, keys },
+        "uninstall" => Command::Uninstall { bin_dir, place },
+        _ => Command::Snippet(keys),
+    })
+}
+
+/// To whom asked. One who does not listen any more (`| head`) misses nothing.
+fn tell(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+fn tell_line(line: &str) {
+    tell(&format!("{line}\n"));
+}
+
+fn tell_error(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "horizond-cni: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn of(line: &str) -> Result<Command, String> {
+        read(&line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn arguments() {
+        let standard = Place::Directory("/etc/cni/net.d".into());
+        let install = Command::Install {
+            bin_dir: Some("/opt/cni/bin".into()),
+            place: standard.clone(),
+            drop_in: false,
+            keys: Map::new(),
+        };
+        assert_eq!(of("install"), Ok(install));
+        let keys = json!({"clusterDNS": ["10.0.0.1", "fd00::a"], "redirect": "off",
+            "standIns": ["10.0.0.2"], "nameservers": ["10.0.0.3"], "podDir": "/p"});
+        let install = Command::Install {
+            bin_dir: Some("/b".into()),
+            place: Place::File("/x".into()),
+            drop_in: true,
+            keys: keys.as_object().unwrap().clone(),
+        };
+        let line = "install --bin-dir /b --conflist /x --drop-in --cluster-dns 10.0.0.1 \
+            --cluster-dns fd00::a --redirect off --stand-in 10.0.0.2 --nameserver 10.0.0.3 \
+            --pod-dir /p";
+        assert_eq!(of(line), Ok(install));
+        assert_eq!(
+            of("uninstall --no-binary"),
+            Ok(Command::Uninstall { bin_dir: None, place: standard })
+        );
+        assert_eq!(of("snippet"), Ok(Command::Snippet(Map::new())));
+        assert_eq!(
+            (of("install --help"), of("--version")),
+            (Ok(Command::Help), Ok(Command::Version))
+        );
+    }
+
+    #[test]
+    fn wrong_arguments() {
+        for (line, expected) in [
+            ("", "no command"),
+            ("instal", "\"instal\" is none of"),
+            ("install --bin-dir", "--bin-dir needs a value"),
+            ("install extra", "install has no option \"extra\""),
+            ("snippet --bin-dir /b", "snippet has no option"),
+            ("uninstall --redirect off", "uninstall has no option"),
+            ("install --conf-dir /a --conflist /b", "one of both"),
+            ("install --no-binary --bin-dir /b", "one of both"),
+            ("install --redirect maybe", "redirect: \"maybe\" is none of"),
+            ("snippet --cluster-dns x", "clusterDNS: \"x\" is not an IP address"),
+        ] {
+            let error = of(line).unwrap_err();
+            assert!(error.contains(expected), "{line}: {error}");
+        }
+    }
 }

@@ -191,7 +191,7 @@ impl PrevResult {
     pub fn with_dns(mut self, version: Version, dns: &Dns) -> Value {
         self.0.insert("cniVersion".into(), json!(version.as_str()));
         if dns.is_empty() {
-            self.0.remove("dns");
+            self.0.shift_remove("dns");
         } else {
             self.0.insert("dns".into(), dns.to_value());
         }
