@@ -31,8 +31,8 @@ use message::Refusal;
 pub enum NftError {
     /// The kernel refused for want of a capability, or another process owns the table.
     #[error(
-        "cannot {what}: not permitted; the process needs CAP_NET_ADMIN in this network namespace\
-         {}", told(text.as_ref())
+        "cannot {what}: not permitted; the process needs CAP_NET_ADMIN in this network namespace, \
+         and no other process may own the table{}", told(text.as_ref())
     )]
     NotPermitted {
         /// What was tried, as it follows "cannot".

@@ -210,3 +210,6 @@ fn check(local: &[IpAddr], stand_ins: &[Pair], services: &[IpAddr]) -> Result<()
     check_each(&ours)?;
     if ours.is_empty() { Err(PlanError::Empty) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests;
