@@ -3,8 +3,8 @@
 //! Two tables of family `inet` are ours, and no other is ever written: [`redirect::TABLE`] in a
 //! pod's network namespace, made by the CNI plugin, and [`steer::TABLE`] on the node, kept by the
 //! daemon. Each is changed in one transaction, so that no packet meets half of it. What a table
-//! should hold is a plain value ([`table`]); it is made bytes ([`message`], [`attr`], [`expr`]) and
-//! read back the same way, and [`socket`] alone does I/O.
+//! should hold is a plain value (`table`); it is made bytes (`message`, `attr`, `expr`) and
+//! read back the same way, and `socket` alone does I/O.
 //!
 //! All calls block, for microseconds as a rule: they belong on a thread of their own, not on a
 //! runtime. They need CAP_NET_ADMIN and Linux 5.2 (chains of type `route` in family `inet`).
@@ -26,13 +26,14 @@ pub use socket::REQUEST_TIMEOUT;
 
 use message::Refusal;
 
-/// Why rules could not be read or changed. A change that failed has changed nothing.
+/// Why rules could not be read or changed. A change that was refused has changed nothing; after
+/// [`NftError::Timeout`] it may have been made.
 #[derive(Debug, thiserror::Error)]
 pub enum NftError {
     /// The kernel refused for want of a capability, or another process owns the table.
     #[error(
-        "cannot {what}: not permitted; the process needs CAP_NET_ADMIN in this network namespace\
-         {}", told(text.as_ref())
+        "cannot {what}: not permitted; the process needs CAP_NET_ADMIN in this network namespace, \
+         and no other process may own the table{}", told(text.as_ref())
     )]
     NotPermitted {
         /// What was tried, as it follows "cannot".

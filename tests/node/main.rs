@@ -25,6 +25,7 @@ mod access;
 mod chasing;
 mod failover;
 mod horizons;
+mod nft;
 mod outage;
 mod prometheus;
 mod shutdown;

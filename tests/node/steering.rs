@@ -6,13 +6,14 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::process::Command;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use horizond::node::nft::redirect;
 use horizond::node::nft::steer::{Beat, LIFETIME, NodeTable, PULSE, Plan};
 
+use crate::fake_coredns::Place as _;
 use crate::lab::{COREDNS, Lab, NODE_V4, NODE_V6};
 use crate::netns::Netns;
 use crate::pod::Pod;
@@ -65,33 +66,39 @@ pub fn nft(netns: &Netns, rules: &str) {
     netns.run(|| checked_with_input(Command::new("nft").args(["-f", "-"]), rules));
 }
 
-/// A daemon's pulse; stops when dropped, as if the daemon had been killed.
+/// A daemon's pulse; ends when dropped, as if the daemon had been killed.
 struct Pulse {
     stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<NodeTable>>,
 }
 
 impl Pulse {
+    /// Returns after the first beat.
     fn start(mut table: NodeTable) -> Self {
+        assert_eq!(table.beat().unwrap(), Beat::Kept);
         let (stop, stopped) = channel::<()>();
         let thread = std::thread::spawn(move || {
-            loop {
+            while stopped.recv_timeout(PULSE) == Err(RecvTimeoutError::Timeout) {
                 assert_eq!(table.beat().unwrap(), Beat::Kept);
-                let waited = stopped.recv_timeout(PULSE);
-                if waited != Err(RecvTimeoutError::Timeout) {
-                    return;
-                }
             }
+            table
         });
         Self { stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Ends it; what is alive stays so for a while.
+    fn stop(mut self) -> NodeTable {
+        drop(self.stop.take());
+        self.thread.take().unwrap().join().expect("no beat fails")
     }
 }
 
 impl Drop for Pulse {
     fn drop(&mut self) {
         drop(self.stop.take());
-        let ended = self.thread.take().unwrap().join();
-        assert!(ended.is_ok() || std::thread::panicking(), "a beat failed");
+        if let Some(thread) = self.thread.take() {
+            assert!(thread.join().is_ok() || std::thread::panicking(), "a beat failed");
+        }
     }
 }
 
@@ -190,27 +197,86 @@ fn with_the_pulse_queries_come_to_us_and_without_it_they_go_to_the_cluster() {
     let table = place.install(steered());
     place.expect(&all, CLUSTER);
     let pulse = Pulse::start(table);
-    // The first beat is a transaction on another thread; a query may come before it.
-    wait_for("the first beat", LIFETIME, || (place.who(CLUSTER_V4, "") == NODE).then_some(()));
     place.expect(&all, NODE);
     let began = Instant::now();
     while began.elapsed() < LIFETIME * 3 {
         place.expect(&[CLUSTER_V4], NODE);
     }
+    // The daemon hangs: it holds its sockets, but beats no more.
     drop(pulse);
     wait_for("the cluster's answers", STEP_ASIDE, || {
-        (place.who(CLUSTER_V4, "+tries=1") == CLUSTER).then_some(())
+        (place.who(CLUSTER_V4, "") == CLUSTER).then_some(())
     });
     place.expect(&all, CLUSTER);
     place.expect(&[NODE_V4, NODE_V6], NODE);
-    // The next start finds the table, adopts it, and goes on.
+    // The next start finds the table, adopts it, and goes on; and says itself when it rests.
     let mut table = place.install(steered());
     assert!(table.is_whole().unwrap());
-    table.beat().unwrap();
-    assert_eq!(place.who(CLUSTER_V6, "+tcp"), NODE);
-    table.beat().unwrap();
+    let pulse = Pulse::start(table);
+    place.expect(&all, NODE);
+    table = pulse.stop();
     table.rest().unwrap();
     place.expect(&all, CLUSTER);
+}
+
+#[test]
+fn a_killed_server_is_gone_around_though_its_pods_are_redirected() {
+    let mut place = Place::new();
+    place.redirect();
+    let pulse = Pulse::start(place.install(steered()));
+    let all = [CLUSTER_V4, CLUSTER_V6];
+    place.expect(&all, NODE);
+    place.server = None;
+    drop(pulse);
+    // One query may wait its second for nothing before the addresses cease to be alive.
+    for server in all {
+        wait_for("the cluster's answers", STEP_ASIDE * 2, || {
+            (place.who(server, "") == CLUSTER).then_some(())
+        });
+    }
+    place.expect(&all, CLUSTER);
+    place.serve(&[STAND_IN_V4, STAND_IN_V6]);
+    let _pulse = Pulse::start(place.install(steered()));
+    place.expect(&all, NODE);
+}
+
+#[test]
+fn no_query_goes_astray_while_a_beat_follows_the_other() {
+    let place = Place::new();
+    place.redirect();
+    let mut table = place.install(steered());
+    table.beat().unwrap();
+    let before = place.cluster.asked();
+    let (stop, stopped) = channel::<()>();
+    let beating = std::thread::spawn(move || {
+        let mut beats = 0u32;
+        while stopped.try_recv() == Err(TryRecvError::Empty) {
+            table.beat().unwrap();
+            beats += 1;
+        }
+        beats
+    });
+    let socket = place.lab.pod.udp("0.0.0.0:0".parse().unwrap()).unwrap();
+    socket.connect((ip(CLUSTER_V4), 53)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    // Header, `a.` A IN (RFC 1035, 4.1).
+    let mut query = *b"\0\0\x01\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01";
+    let mut answer = [0; 512];
+    for id in 0..5000u16 {
+        query[..2].copy_from_slice(&id.to_be_bytes());
+        socket.send(&query).unwrap();
+        let length = socket.recv(&mut answer).unwrap_or_else(|e| panic!("query {id}: {e}"));
+        assert_eq!(answer[..2], id.to_be_bytes());
+        assert_eq!(answer[length - 4..length], ip_octets(NODE), "query {id}");
+    }
+    drop(stop);
+    let beats = beating.join().unwrap();
+    assert!(beats > 10, "{beats} beats");
+    assert_eq!(place.cluster.asked(), before);
+}
+
+fn ip_octets(text: &str) -> [u8; 4] {
+    text.parse::<std::net::Ipv4Addr>().unwrap().octets()
 }
 
 #[test]
@@ -224,11 +290,9 @@ fn a_service_address_that_is_bound_here_is_ours_only_while_we_are_alive() {
     let mut table = place.install(plan);
     let all = [CLUSTER_V4, CLUSTER_V6];
     place.expect(&all, CLUSTER);
-    table.beat().unwrap();
-    for (server, options) in [(CLUSTER_V4, ""), (CLUSTER_V4, "+tcp"), (CLUSTER_V6, "+tcp")] {
-        table.beat().unwrap();
-        assert_eq!(place.who(server, options), NODE, "{server} {options}");
-    }
+    let pulse = Pulse::start(table);
+    place.expect(&all, NODE);
+    table = pulse.stop();
     // The address stays behind, as after a kill -9, and nobody beats any more.
     wait_for("the cluster's answers", STEP_ASIDE, || {
         (place.who(CLUSTER_V4, "") == CLUSTER).then_some(())
@@ -271,11 +335,9 @@ fn queries_to_a_local_address_leave_no_trace_in_connection_tracking() {
 fn at_the_end_redirected_pods_are_led_to_the_cluster_and_stay_so() {
     let mut place = Place::new();
     place.redirect();
-    let mut table = place.install(steered());
-    table.beat().unwrap();
-    assert_eq!(place.who(CLUSTER_V4, ""), NODE);
-    table.beat().unwrap();
-    table.retire().unwrap();
+    let pulse = Pulse::start(place.install(steered()));
+    place.expect(&[CLUSTER_V4], NODE);
+    pulse.stop().retire().unwrap();
     place.server = None;
     let gone = format!("addr del {STAND_IN_V4}/32 dev lo\naddr del {STAND_IN_V6}/128 dev lo\n");
     place.lab.node.ip(&gone);

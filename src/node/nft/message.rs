@@ -1,7 +1,7 @@
 //! Netlink messages to nf_tables: requests, transactions, and what comes back.
 //!
 //! A transaction is a row of messages between two marks, in one datagram: the kernel does all of it
-//! or nothing (linux/netfilter/nfnetlink.h). Pure: bytes in, bytes out; [`super::socket`] sends
+//! or nothing (linux/netfilter/nfnetlink.h). Pure: bytes in, bytes out; `super::socket` sends
 //! them. Each message carries a line that says what it is for, so that a refusal can be told.
 
 use std::borrow::Cow;

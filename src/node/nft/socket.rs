@@ -24,7 +24,7 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const DATAGRAM: usize = 64 * 1024;
 /// Bytes of answers that may wait: one for each message of the longest transaction, all refused.
 const WAITING: usize = 1 << 20;
-/// The most datagrams read of one list: 64 MB of other programs' chains.
+/// The most datagrams read of one list: 128 MB of other programs' chains.
 const MAX_DATAGRAMS: usize = 4096;
 /// How often a list is read again because the ruleset changed meanwhile.
 const ATTEMPTS: usize = 5;

@@ -121,7 +121,10 @@ impl NodeTable {
     /// no answer at all until the next start.
     pub fn retire(mut self) -> Result<(), NftError> {
         match self.plan.at_rest() {
-            Some(plan) => self.change(plan).and_then(|()| self.rest()),
+            Some(plan) => {
+                self.beating = false;
+                self.change(plan)
+            }
             None => delete(&mut self.socket).map(|_| ()),
         }
     }
@@ -210,3 +213,6 @@ fn check(local: &[IpAddr], stand_ins: &[Pair], services: &[IpAddr]) -> Result<()
     check_each(&ours)?;
     if ours.is_empty() { Err(PlanError::Empty) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests;
