@@ -175,12 +175,14 @@ impl PodRecord {
                 return wrong(key, format!("{len} elements; at most {most}"));
             }
         }
-        for (key, text) in [
+        let names = [
             ("netns", Some(&self.netns)),
             ("namespace", self.namespace.as_ref()),
             ("pod", self.pod.as_ref()),
             ("uid", self.uid.as_ref()),
-        ] {
+        ];
+        let domains = self.search.iter().map(|domain| ("search", Some(domain)));
+        for (key, text) in names.into_iter().chain(domains) {
             let Some(text) = text else { continue };
             // These end up in logs and labels, where a line break would begin a line of its own.
             if text.len() > MAX_TEXT || text.chars().any(char::is_control) {

@@ -39,6 +39,15 @@ pub enum Found {
     Other(Identity),
 }
 
+/// What lies in the directory.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listing {
+    /// The records, in no order.
+    pub records: Vec<(Identity, PodRecord)>,
+    /// Names of files that are none, with what is wrong with them.
+    pub damaged: Vec<String>,
+}
+
 impl Records {
     /// Records in this directory.
     pub fn new(directory: &Path) -> Records {
@@ -102,25 +111,24 @@ impl Records {
         }
     }
 
-    /// All records whose file's name has `part` in it; damaged ones are left out and given by name, with
-    /// what is wrong with them.
+    /// All records whose file's name has `part` in it.
     ///
     /// # Errors
     /// [`CniError::Io`] where the directory is there and cannot be read.
-    pub fn list(&self, part: &str) -> Result<(Vec<(Identity, PodRecord)>, Vec<String>), CniError> {
-        let (mut sound, mut damaged) = (Vec::new(), Vec::new());
+    pub fn list(&self, part: &str) -> Result<Listing, CniError> {
+        let Listing { mut records, mut damaged } = Listing::default();
         for name in self.names()? {
             if name.starts_with('.') || !name.ends_with(SUFFIX) || !name.contains(part) {
                 continue;
             }
             match self.read(&self.directory.join(&name)) {
-                Ok(Read::Record(record, whose)) => sound.push((whose, *record)),
+                Ok(Read::Record(record, whose)) => records.push((whose, *record)),
                 Ok(Read::Damaged(why)) => damaged.push(format!("{name}: {why}")),
                 Ok(Read::Nothing) => {}
                 Err(error) => damaged.push(error.details().to_owned()),
             }
         }
-        Ok((sound, damaged))
+        Ok(Listing { records, damaged })
     }
 
     /// Removes what killed plugins did not finish writing.

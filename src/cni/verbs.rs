@@ -110,7 +110,7 @@ fn of_namespace(
     own: &[Pair],
 ) -> Result<Vec<Pair>, CniError> {
     // Damaged ones have nothing to tell.
-    let (found, _) = records.list(&format!("_{}_", identity.container))?;
+    let found = records.list(&format!("_{}_", identity.container))?.records;
     let mut all: Vec<(Identity, Vec<Pair>)> = found
         .into_iter()
         .filter(|(whose, record)| {

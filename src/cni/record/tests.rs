@@ -53,6 +53,7 @@ fn what_is_no_record_is_refused() {
     assert!(with(&|r| r.pod = Some("a\nb".into())).starts_with("pod: "));
     assert!(with(&|r| r.netns = "x".repeat(MAX_TEXT + 1)).starts_with("netns: "));
     assert!(with(&|r| r.search = vec!["a..b".into()]).starts_with("search: \"a..b\""));
+    assert!(with(&|r| r.search = vec!["a\nb".into()]).starts_with("search: "));
     let many = |r: &mut PodRecord| r.addresses = vec![[10, 0, 0, 1].into(); MAX_ADDRESSES + 1];
     assert_eq!(with(&many), "addresses: 65 elements; at most 64");
     assert_eq!(with(&|r| r.search = vec!["a".into(); 65]), "search: 65 elements; at most 64");

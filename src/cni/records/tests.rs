@@ -70,7 +70,7 @@ fn what_is_damaged_is_told_and_replaced_by_its_owner_alone() {
     fs::write(records.path(&two), "{").unwrap();
     fs::write(home.path().join(".horizond-1-0"), "{").unwrap();
     fs::write(home.path().join("n_readme.txt"), "").unwrap();
-    let (sound, damaged) = records.list("n_").unwrap();
+    let Listing { records: sound, damaged } = records.list("n_").unwrap();
     assert_eq!(sound, [(one.clone(), record(&one))]);
     assert!(damaged.len() == 1 && damaged[0].starts_with("n_two_eth0.json: EOF"), "{damaged:?}");
     assert!(matches!(records.find(&two).unwrap(), Found::Damaged(_)));

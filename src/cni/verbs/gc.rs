@@ -23,10 +23,10 @@ pub(super) fn gc(
     let valid: HashSet<&Attachment> = valid.iter().collect();
     let records = Records::new(&cleanup.pod_dir);
     records.sweep(now)?;
-    let (found, damaged) = records.list(&format!("{}_", cleanup.network))?;
-    warnings.extend(damaged.into_iter().map(|what| format!("left alone: {what}")));
+    let listing = records.list(&format!("{}_", cleanup.network))?;
+    warnings.extend(listing.damaged.into_iter().map(|what| format!("left alone: {what}")));
     let mut failed = None;
-    for (whose, _) in found {
+    for (whose, _) in listing.records {
         let attachment =
             Attachment { container: whose.container.clone(), interface: whose.interface.clone() };
         if whose.network == cleanup.network && !valid.contains(&attachment) {

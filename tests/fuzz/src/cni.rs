@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use horizond::cni::conflist::{Change, Conflist};
 use horizond::cni::dns::{self, Dns};
 use horizond::cni::environment::{Args, Call};
 use horizond::cni::error::{CniError, MAX_DETAILS};
 use horizond::cni::json::{MAX_LIST, MAX_TEXT};
+use horizond::cni::record::PodRecord;
 use horizond::cni::types::{Cleanup, Conf, PrevResult, Version};
 use serde_json::{Map, Value};
 
@@ -15,6 +17,8 @@ pub fn check(data: &[u8]) {
     let mut parts = data.splitn(2, |byte| *byte == 0);
     let stdin = parts.next().unwrap_or_default();
     check_environment(&String::from_utf8_lossy(parts.next().unwrap_or_default()));
+    check_record(stdin);
+    check_conflist(stdin);
     let version = Version::to_answer(stdin);
     match Cleanup::parse(stdin) {
         Ok(cleanup) => {
@@ -33,6 +37,26 @@ pub fn check(data: &[u8]) {
         }
         Err(error) => check_error(&error, version),
     }
+}
+
+/// A record that was read is written as one that reads the same, under a name that is a file's.
+fn check_record(data: &[u8]) {
+    let Ok(record) = PodRecord::parse(data) else { return };
+    assert_eq!(PodRecord::parse(&record.to_json()).expect("it was one"), record);
+    let name = record.identity().expect("it was checked").file_name();
+    assert!(name.len() <= 255 && !name.contains('/') && !name.starts_with('.'), "{name}");
+}
+
+/// Our entry comes into a list and goes out again, and the list is as it was.
+fn check_conflist(data: &[u8]) {
+    let Ok(list) = Conflist::parse(data) else { return };
+    let mut bare = list.clone();
+    assert_eq!(bare.take(), list.has_entry());
+    let mut with = bare.clone();
+    assert_eq!(with.put(&Map::new()).expect("it is ours"), Change::Added);
+    assert_eq!(with.put(&Map::new()).expect("it is ours"), Change::None);
+    let mut read = Conflist::parse(&with.to_bytes()).expect("it is a list");
+    assert!(read.says(&with) && read.take() && read.says(&bare));
 }
 
 /// Every error is one that a runtime can read.
