@@ -373,3 +373,39 @@ impl Threads {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A panic ends the thread as an error or a return does; the binary makes exit code 1 of each.
+    #[test]
+    fn a_thread_that_ends_in_whatever_way_says_so() {
+        let bodies: [fn() -> io::Result<()>; 3] = [
+            || Ok(()),
+            || Err(io::ErrorKind::OutOfMemory.into()),
+            || std::panic::resume_unwind(Box::new("as a panic does, without its message")),
+        ];
+        for (number, body) in bodies.into_iter().enumerate() {
+            let (say_ended, mut ended) = mpsc::channel(1);
+            let name = format!("shard-{number}");
+            let thread = spawn(name.clone(), say_ended, body).unwrap();
+            assert_eq!(ended.blocking_recv(), Some(name));
+            assert_eq!(thread.join().is_err(), number == 2);
+        }
+    }
+
+    /// While a thread serves nobody hears that it has ended.
+    #[test]
+    fn a_thread_that_goes_on_says_nothing() {
+        let (say_ended, mut ended) = mpsc::channel(1);
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let body = move || wait.recv().map_err(io::Error::other);
+        let thread = spawn("shard-0".to_owned(), say_ended, body).unwrap();
+        assert!(ended.try_recv().is_err());
+        go.send(()).unwrap();
+        assert_eq!(ended.blocking_recv().as_deref(), Some("shard-0"));
+        thread.join().unwrap();
+    }
+}

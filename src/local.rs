@@ -10,7 +10,7 @@ use crate::answer::{Answer, Kind, Question, Section, Writer};
 use crate::config::SingleLabel;
 use crate::route::Match;
 use crate::wire::header::{Rcode, flag};
-use crate::wire::name::Labels;
+use crate::wire::name::{Labels, is_within};
 use crate::wire::{CLASS_IN, rtype};
 
 pub mod chaos;
@@ -74,7 +74,7 @@ enum Special<'a> {
 
 impl<'a> Special<'a> {
     fn of(name: &'a [u8], owner: Option<&Match>) -> Option<Special<'a>> {
-        let under = |suffix: &[u8]| ends_with_name(name, suffix).then(|| tail(name, suffix));
+        let under = |suffix: &[u8]| is_within(name, suffix).then(|| tail(name, suffix));
         let unrouted = owner.is_none_or(Match::is_root);
         if under(b"\x09localhost\0").is_some() {
             return Some(Special::Localhost);
@@ -99,18 +99,6 @@ impl<'a> Special<'a> {
             (Special::ResolverArpa(apex), _) => negative(question, Rcode::NOERROR, apex),
         }
     }
-}
-
-/// Whether `suffix` stands at the end of `name`, at a label boundary.
-pub(crate) fn ends_with_name(name: &[u8], suffix: &[u8]) -> bool {
-    if !name.ends_with(suffix) {
-        return false;
-    }
-    let mut at = 0;
-    while at < name.len() - suffix.len() {
-        at += 1 + usize::from(name[at]);
-    }
-    at == name.len() - suffix.len()
 }
 
 fn tail<'a>(name: &'a [u8], suffix: &[u8]) -> &'a [u8] {

@@ -79,13 +79,16 @@ fn wait_line(lines: &Receiver<String>, text: &str) -> String {
 
 impl Running {
     fn start(args: &[&str]) -> Running {
-        let mut command = horizond(args);
+        let running = Running::launch(&mut horizond(args));
+        wait_line(&running.err, "serving");
+        running
+    }
+
+    fn launch(command: &mut Command) -> Running {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = lines(child.stdout.take().unwrap());
         let err = lines(child.stderr.take().unwrap());
-        let running = Running { child, out, err };
-        wait_line(&running.err, "serving");
-        running
+        Running { child, out, err }
     }
 
     fn terminate(&self) {
@@ -191,7 +194,7 @@ fn check_praises_a_good_file() {
     let path = write(&dir, "good.toml", &config(address(53), address(53)));
     let (run, out, err) = output(&["check", "--config", &path]);
     assert_eq!((run.status.code(), err.as_str()), (Some(0), ""));
-    assert!(out.contains(&format!("{path}: good: 1 routes")), "{out}");
+    assert!(out.contains(&format!("{path}: good: 1 route, ")), "{out}");
 }
 
 #[test]
@@ -491,4 +494,111 @@ fn queries_are_logged_as_json_too() {
     assert!(line["bytes"].as_u64().unwrap() > 40 && line["duration_us"].is_u64(), "{line}");
     demo.terminate();
     assert_eq!(demo.wait().code(), Some(0));
+}
+
+/// Like [`horizond`], with a shell's `ulimit` before it.
+fn limited(ulimit: &str, args: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit {ulimit} && exec \"$0\" \"$@\"");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_horizond")]).args(args);
+    command.stdin(Stdio::null()).env_remove("HORIZOND_LOG");
+    command
+}
+
+/// The limits of open files of a process, soft and hard.
+fn open_files(child: &Child) -> (String, String) {
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let mut words = line.split_whitespace().map(str::to_owned);
+    (words.next().unwrap(), words.next().unwrap())
+}
+
+#[test]
+fn the_limit_of_open_files_is_raised_as_far_as_the_system_allows() {
+    let dir = TempDir::new().unwrap();
+    let path = write(&dir, "files.toml", &config(address(5300), address(5300)));
+    let args = ["run", "--config", &path];
+    let daemon = Running::launch(&mut limited("-S -n 300", &args));
+    wait_line(&daemon.err, "serving");
+    let (soft, hard) = open_files(&daemon.child);
+    assert_eq!(soft, hard);
+    assert_ne!(soft, "300", "the hard limit of the tests leaves nothing to raise");
+}
+
+#[test]
+fn too_few_open_files_are_told_at_the_start() {
+    let dir = TempDir::new().unwrap();
+    let path = write(&dir, "few.toml", &config(address(5300), address(5300)));
+    let args = ["run", "--config", &path];
+    let daemon = Running::launch(&mut limited("-n 300", &args));
+    let warning = wait_line(&daemon.err, "too few open files");
+    assert!(warning.contains("limit=300") && warning.contains("LimitNOFILE"), "{warning}");
+    wait_line(&daemon.err, "serving");
+    assert_eq!(open_files(&daemon.child), ("300".to_owned(), "300".to_owned()));
+}
+
+/// Whether it answers a question about local data, over UDP and over TCP.
+fn is_serving(listen: SocketAddr) -> bool {
+    const PATIENCE: Option<Duration> = Some(Duration::from_millis(200));
+    let query = question(9, "localhost");
+    let udp = || -> std::io::Result<usize> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.connect(listen)?;
+        socket.set_read_timeout(PATIENCE)?;
+        socket.send(&query)?;
+        socket.recv(&mut [0; 512])
+    };
+    let tcp = || -> std::io::Result<()> {
+        let mut stream = TcpStream::connect(listen)?;
+        stream.set_read_timeout(PATIENCE)?;
+        stream.write_all(&[&(query.len() as u16).to_be_bytes(), &query[..]].concat())?;
+        stream.read_exact(&mut [0; 12])
+    };
+    udp().is_ok() && tcp().is_ok()
+}
+
+/// The names of a process's threads.
+fn threads(child: &Child) -> Vec<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
+    let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm"));
+    tasks.filter_map(|task| name(task.ok()?).ok()).map(|name| name.trim().to_owned()).collect()
+}
+
+/// With ever more descriptors it comes ever further: to where a thread that serves clients cannot have
+/// its own, and at last to serving. Nowhere does it go on with a part of its threads.
+#[test]
+fn a_serving_thread_that_cannot_go_on_ends_the_process() {
+    let (dir, listen) = (TempDir::new().unwrap(), address(5300));
+    let path = write(&dir, "narrow.toml", &config(listen, address(5300)));
+    let mut threads_ended = 0;
+    for limit in 8..64 {
+        let mut command = limited(&format!("-n {limit}"), &["run", "--config", &path]);
+        let mut daemon = Running::launch(&mut command);
+        let end = Instant::now() + Duration::from_secs(2);
+        let status = loop {
+            if let Some(status) = daemon.child.try_wait().unwrap() {
+                break Some(status);
+            }
+            if is_serving(listen) {
+                assert!(threads_ended > 0, "it serves with {limit}, and no thread ever ended");
+                return;
+            }
+            // With too few to take connections it waits for better times, all its threads there.
+            if Instant::now() > end {
+                let threads = threads(&daemon.child);
+                let all = ["shard-0", "tcp"].iter().all(|name| threads.iter().any(|t| t == name));
+                assert!(all, "with {limit} it neither serves nor ends: {threads:?}");
+                break None;
+            }
+        };
+        let Some(status) = status else { continue };
+        let said: Vec<String> = daemon.err.iter().collect();
+        if said.iter().any(|line| line.contains("has ended unexpectedly")) {
+            assert_eq!(status.code(), Some(1), "with {limit}: {said:#?}");
+            threads_ended += 1;
+        } else {
+            assert_eq!(status.code(), Some(69), "with {limit}: {said:#?}");
+        }
+    }
+    panic!("it does not serve with 63 descriptors");
 }

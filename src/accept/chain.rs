@@ -119,8 +119,10 @@ impl Survey {
             match rules.horizons.crossing(rules.route, target.as_wire()) {
                 Crossing::Inside => last = next,
                 // Clients make CNAMEs of a DNAME where servers should have (RFC 6672, 3.1); what this
-                // one leads to is not told by it, and nobody else is asked.
-                _ if here.cname.is_none() => return Some(Chain { end: End::Found, last }),
+                // one leads to is not told by it, and nobody else is asked; nor where one stands in the way.
+                _ if here.cname.is_none() || redirected => {
+                    return Some(Chain { end: End::Found, last });
+                }
                 crossing => return Some(Chain { end: End::Across(crossing), last }),
             }
             here = self.look_for(target.as_wire(), step, question, message, rules);

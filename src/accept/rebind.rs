@@ -7,10 +7,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use smallvec::SmallVec;
 
-use super::names::{ends_with, is_name};
+use super::names::is_name;
 use super::survey::{DROPPED, Survey, covered, sane_ttl};
 use crate::answer::Question;
-use crate::wire::name::{Name, end_of};
+use crate::wire::name::{Name, end_of, is_within};
 use crate::wire::records::{NameBuf, Record};
 use crate::wire::{read_u16, rtype};
 
@@ -42,7 +42,7 @@ impl Survey {
         if !self.kept().any(|record| is_private_record(message, record)) {
             return None;
         }
-        if protection.allow.iter().any(|suffix| ends_with(question.name, suffix.as_wire())) {
+        if protection.allow.iter().any(|suffix| is_within(question.name, suffix.as_wire())) {
             return None;
         }
         let mut removed = Removed { least_ttl: u32::MAX, asked_for: false };

@@ -152,8 +152,15 @@ fn chains() {
     let stray = b"\x01z\xc0\x0e\0\x01\0\x01\0\0\0\x05\0\x04\x0a\0\0\x01";
     let full = accepted(1, &response(0, 1, &[(0, target), (0, cname)]));
     assert_eq!(full.answer.kind, Kind::Positive);
-    let half = accepted(1, &response(0, 1, &[(0, cname)]));
-    assert_eq!((half.answer.kind, half.lifetime), (Kind::Negative, None));
+    // A server that does not recurse leaves the rest to whoever asks; one that does has found nothing.
+    let mut half = response(0, 1, &[(0, cname)]);
+    let begun = accepted(1, &half);
+    assert_eq!((begun.answer.kind, begun.lifetime), (Kind::Positive, Some(5)));
+    assert!(begun.answer.onward);
+    half[3] |= 0x80;
+    let ended = accepted(1, &half);
+    assert_eq!((ended.answer.kind, ended.lifetime), (Kind::Negative, None));
+    assert!(!ended.answer.onward);
     assert!(matches!(judge(asked(1), &response(0, 1, &[(0, stray)])), Verdict::Failed(_)));
     let loops = b"\xc0\x0c\0\x05\0\x01\0\0\0\x05\0\x02\xc0\x0c";
     assert!(matches!(judge(asked(1), &response(0, 1, &[(0, loops)])), Verdict::Failed(_)));

@@ -38,7 +38,8 @@ fn head(status: &Status) -> String {
         ),
     );
     line("config", format!("{} ({})", status.config.path.display(), status.config.hash));
-    line("listen", format!("{}; {} shards", join(&status.listen), status.shards));
+    let shards = counted(status.shards as u64, "shard", "shards");
+    line("listen", format!("{}; {shards}", join(&status.listen)));
     line("own", join(&status.own_addresses));
     line(
         "queries",
@@ -47,12 +48,12 @@ fn head(status: &Status) -> String {
     line(
         "cache",
         format!(
-            "{} entries, {} of {}; {} hits, {} misses{}",
-            cache.entries,
+            "{}, {} of {}; {}, {}{}",
+            counted(cache.entries, "entry", "entries"),
             bytes(cache.bytes),
             bytes(cache.limit_bytes),
-            cache.hits,
-            cache.misses,
+            counted(cache.hits, "hit", "hits"),
+            counted(cache.misses, "miss", "misses"),
             share(cache.hits, cache.misses)
         ),
     );
@@ -141,6 +142,11 @@ fn share(hits: u64, misses: u64) -> String {
         0 => String::new(),
         all => format!(" ({:.1}% hits)", hits as f64 * 100.0 / all as f64),
     }
+}
+
+/// A number and what it counts.
+fn counted(n: u64, one: &str, several: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { several })
 }
 
 /// `3d 4h`, `5m 6s`: the two greatest units.
@@ -233,7 +239,7 @@ config    /etc/horizond/horizond.toml (00000000deadbeef)
 listen    169.254.20.10:53 [fd00::a]:53; 2 shards
 own       10.0.0.4 ::1
 queries   5000; 4 in flight, 5 waiting
-cache     12 entries, 1.5 KiB of 64.0 MiB; 3 hits, 1 misses (75.0% hits)
+cache     12 entries, 1.5 KiB of 64.0 MiB; 3 hits, 1 miss (75.0% hits)
 
 ROUTE     SUFFIXES           PRIVATE  UPSTREAM             HEALTH  SRTT    IN FLIGHT  REQUESTS  FAILURES
 cluster   cluster.local. +1  yes      udp://10.96.0.10:53  up      0.4 ms  2          1000      3

@@ -119,12 +119,17 @@ fn check(path: &Path) -> ExitCode {
     let config = &loaded.config;
     let suffixes: usize = config.routes.iter().map(|r| r.suffixes.len() + r.reverse.len()).sum();
     println!(
-        "{}: good: {} routes, {suffixes} suffixes and prefixes, {} listening addresses",
+        "{}: good: {}, {}, {}",
         path.display(),
-        config.routes.len(),
-        config.listen.addresses.len()
+        counted(config.routes.len(), "route", "routes"),
+        counted(suffixes, "suffix or prefix", "suffixes and prefixes"),
+        counted(config.listen.addresses.len(), "listening address", "listening addresses")
     );
     ExitCode::SUCCESS
+}
+
+fn counted(n: usize, one: &str, several: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { several })
 }
 
 fn run(path: &Path, started: Instant) -> ExitCode {

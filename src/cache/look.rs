@@ -29,11 +29,14 @@ impl Default for Cursor {
     }
 }
 
+/// In front of a hash among the failures: no number in hexadecimal digits, as parts of the table have.
+const FAILURES: &str = "failures";
+
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             At::Answers(place) => write!(f, "{:x}.{:x}", place.stripe, place.hash),
-            At::Failures(hash) => write!(f, "f.{hash:x}"),
+            At::Failures(hash) => write!(f, "{FAILURES}.{hash:x}"),
         }
     }
 }
@@ -49,7 +52,7 @@ impl FromStr for Cursor {
     fn from_str(text: &str) -> Result<Cursor, NoCursor> {
         let (stripe, hash) = text.split_once('.').ok_or(NoCursor)?;
         let hash = u64::from_str_radix(hash, 16).map_err(|_| NoCursor)?;
-        if stripe == "f" {
+        if stripe == FAILURES {
             return Ok(Cursor(At::Failures(hash)));
         }
         let stripe = u32::from_str_radix(stripe, 16).map_err(|_| NoCursor)? as usize;

@@ -3,6 +3,7 @@
 use super::{Copied, Copier, owned};
 use crate::answer::{Answer, Kind, Question, View, Writer};
 use crate::wire::header::{self, Header, Rcode, flag};
+use crate::wire::name::is_within;
 use crate::wire::records::Records;
 use crate::wire::{read_u16, rtype};
 
@@ -23,7 +24,8 @@ pub fn denied_below(view: View<'_>, question: Question<'_>) -> Option<Answer> {
         && head.counts[1] == 0
         && !head.has(flag::TC)
         && read_u16(wire, numbers + 2)? == question.qclass
-        && is_below(question.name, denied);
+        && question.name.len() > denied.len()
+        && is_within(question.name, denied);
     if !holds {
         return None;
     }
@@ -42,19 +44,4 @@ pub fn denied_below(view: View<'_>, question: Question<'_>) -> Option<Answer> {
         has_soa |= record.rtype == rtype::SOA;
     }
     has_soa.then(|| copier.writer.finish())
-}
-
-/// Whether a folded name lies properly below another.
-fn is_below(name: &[u8], ancestor: &[u8]) -> bool {
-    let mut rest = name;
-    while let Some((&len, _)) = rest.split_first() {
-        let Some(parent) = rest.get(1 + usize::from(len)..).filter(|_| len > 0) else {
-            return false;
-        };
-        if parent == ancestor {
-            return true;
-        }
-        rest = parent;
-    }
-    false
 }

@@ -5,8 +5,9 @@ use std::net::Ipv4Addr;
 
 use crate::answer::{Answer, Question, Section, Writer};
 use crate::config::Nat64;
-use crate::local::{ends_with_name, negative};
+use crate::local::negative;
 use crate::wire::header::{Rcode, flag};
+use crate::wire::name::is_within;
 use crate::wire::{CLASS_IN, rtype};
 
 const NAME: &[u8] = b"\x08ipv4only\x04arpa\0";
@@ -27,7 +28,7 @@ const TTL: u32 = 600;
 /// and for DS, which shows validators that nothing here is signed, and is resolved as ever.
 pub fn ipv4only(question: Question<'_>, nat64: &Nat64) -> Option<Answer> {
     let mut apexes = [NAME, REVERSE[0], REVERSE[1]].into_iter();
-    let apex = apexes.find(|apex| ends_with_name(question.name, apex))?;
+    let apex = apexes.find(|apex| is_within(question.name, apex))?;
     if question.qclass != CLASS_IN || question.qtype == rtype::DS {
         return None;
     }

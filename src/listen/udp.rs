@@ -250,7 +250,6 @@ impl Shard {
         for (i, place) in foreseen.into_iter().enumerate().take(count) {
             self.serve_datagram(listener, i, place, now);
         }
-        self.renew(now);
         self.answer_done(now);
         self.flush_all();
         let done = self.clock.now();
@@ -313,8 +312,9 @@ impl Shard {
     }
 
     fn start_renewal(&mut self, key: SharedKey, route: u16, now: Tick) {
-        if self.engine.has_room_to_spare() && self.desk.begin(&key, route) {
-            self.start(key, route, false, None, now);
+        if self.engine.has_room_to_spare() {
+            let joined = self.desk.begin(key, route);
+            self.start_if_first(joined, now);
         }
     }
 
@@ -345,17 +345,18 @@ impl Shard {
 
     /// Writes out what this turn has queued.
     fn finish_turn(&mut self, now: Tick) {
-        self.renew(now);
         self.answer_done(now);
         self.flush_all();
         self.inbox.set_in_flight(self.engine.in_flight());
     }
 
     /// Writes out what was queued for upstreams, and answers those whose exchanges have ended. What is
-    /// answered may lead on to other questions, a few at the most, which are asked at once.
+    /// answered may lead on to other questions, a few at the most, which are asked at once, as is what
+    /// this turn found worth asking for the cache's sake.
     fn answer_done(&mut self, now: Tick) {
         let mut done = std::mem::take(&mut self.done);
         loop {
+            self.renew(now);
             self.engine.flush(now);
             self.engine.take_done(&mut done);
             if done.is_empty() {

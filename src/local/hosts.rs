@@ -183,20 +183,24 @@ impl Hosts {
         if !printable || name.is_root() || name.as_wire().starts_with(b"\x01*") {
             return Err(SkipReason::BadName);
         }
-        // The machine's own name in the file leads from its address to `localhost`, but what
-        // `localhost` is is not the file's to say.
-        self.reverse.entry(address).or_insert_with(|| name.clone());
-        if is_fixed(name.as_wire()) {
-            let usual = name.as_wire() == b"\x09localhost\0" && address.is_loopback();
-            return if usual { Ok(()) } else { Err(SkipReason::Fixed) };
-        }
         self.pairs += 1;
-        let known = self.names.entry(name).or_default();
-        let added = match address {
-            IpAddr::V4(v4) => push(&mut known.v4, v4),
-            IpAddr::V6(v6) => push(&mut known.v6, v6),
-        };
-        if added { Ok(()) } else { Err(SkipReason::TooManyAddresses) }
+        if is_fixed(name.as_wire()) {
+            // What `localhost` is is not the file's to say, but loopback addresses lead back to it.
+            if name.as_wire() != b"\x09localhost\0" || !address.is_loopback() {
+                return Err(SkipReason::Fixed);
+            }
+        } else {
+            let known = self.names.entry(name.clone()).or_default();
+            let added = match address {
+                IpAddr::V4(v4) => push(&mut known.v4, v4),
+                IpAddr::V6(v6) => push(&mut known.v6, v6),
+            };
+            if !added {
+                return Err(SkipReason::TooManyAddresses);
+            }
+        }
+        self.reverse.entry(address).or_insert(name);
+        Ok(())
     }
 
     /// Whether there are none.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use crate::config::{Rewrite, RewriteKind};
-use crate::wire::name::{Labels, MAX_NAME, Name};
+use crate::wire::name::{Labels, MAX_NAME, Name, is_within};
 
 /// All rewritings; built once, read by all.
 #[derive(Debug, Default)]
@@ -113,7 +113,7 @@ impl Back {
 /// too long.
 fn exchange(name: &[u8], old: &Name, new: &Name) -> Option<Name> {
     let (old, new) = (old.as_wire(), new.as_wire());
-    if !super::ends_with_name(name, old) {
+    if !is_within(name, old) {
         return None;
     }
     let front = &name[..name.len() - old.len()];

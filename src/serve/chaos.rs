@@ -177,33 +177,38 @@ impl Desk {
     fn cache_state(&self, name: &[u8], qtype: u16, now: Tick) -> String {
         let key = Key::of(name, qtype, false, false);
         let cache = &self.server.cache;
-        let failed = cache.failure(key.as_bytes()).filter(|e| e.freshness(now) != Freshness::Dead);
-        if let Some(failure) = failed
-            && let Freshness::Fresh(_) = failure.freshness(now)
-        {
-            let why = failure.view().ede.map_or("", |e| e.text);
-            let left = failure.fresh_until().since(now).as_secs_f32();
-            return format!("failure remembered for {left:.1} s more: {why}");
-        }
         let hashed = cache.hashed(key.as_bytes());
         let alive = |entry: &Entry| entry.freshness(now) != Freshness::Dead;
-        let Some(entry) = self.known(hashed, alive).or_else(|| cache.get(hashed)) else {
-            return "nothing".into();
+        let entry = self.known(hashed, alive);
+        let failure = self.failure_row(key.as_bytes(), now);
+        let Some(entry) = entry else {
+            let expired = || if cache.get(hashed).is_some() { "expired" } else { "nothing" }.into();
+            return failure.unwrap_or_else(expired);
         };
         let kind = format!("{:?}", entry.kind()).to_lowercase();
         let rcode = entry.rcode();
         let age = now.secs_since(entry.stored());
-        match entry.freshness(now) {
-            Freshness::Fresh(_) => {
-                let left = entry.fresh_until().since(now).as_secs();
-                format!("hit, {kind} {rcode}, age {age} s, {left} s left")
-            }
-            Freshness::Stale => {
-                let left = entry.keep_until().since(now).as_secs();
-                format!("stale, {kind} {rcode}, age {age} s, usable for {left} s if all fails")
-            }
-            Freshness::Dead => "expired".into(),
+        if let Freshness::Fresh(_) = entry.freshness(now) {
+            let left = entry.fresh_until().since(now).as_secs();
+            return format!("hit, {kind} {rcode}, age {age} s, {left} s left");
         }
+        let left = entry.keep_until().since(now).as_secs();
+        match failure {
+            Some(failure) => {
+                format!("stale, {kind} {rcode}, age {age} s, given for {left} s: {failure}")
+            }
+            None => format!("stale, {kind} {rcode}, age {age} s, usable for {left} s if all fails"),
+        }
+    }
+
+    /// The failure that is remembered for a question: it stands behind what is fresh, and has what is
+    /// past its expiry given at once.
+    fn failure_row(&self, key: &[u8], now: Tick) -> Option<String> {
+        let failure = self.server.cache.failure(key)?;
+        let Freshness::Fresh(_) = failure.freshness(now) else { return None };
+        let why = failure.view().ede.map_or("", |e| e.text);
+        let left = failure.fresh_until().since(now).as_secs_f32();
+        Some(format!("failure remembered for {left:.1} s more: {why}"))
     }
 }
 
@@ -241,4 +246,59 @@ pub(super) fn owns(route: &crate::config::Route) -> String {
         text.push_str(&format!(" and {} more", all.len() - SHOWN));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::answer::{Section, Writer};
+    use crate::config::file;
+    use crate::serve::Server;
+    use crate::telemetry::querylog::QueryLog;
+    use crate::telemetry::stats::Stats;
+    use crate::time::Clock;
+    use crate::wire::CLASS_IN;
+
+    #[test]
+    fn what_the_cache_would_give_is_said_before_what_failed() {
+        let text = "[[route]]\nname = \"r\"\nsuffixes = [\".\"]\nupstreams = [\"10.0.0.1\"]\n";
+        let config = file::parse(text, Path::new("t.toml")).unwrap().config;
+        let server = Server::new(&config, "here".into(), Vec::new(), Vec::new(), Clock::manual());
+        let stats = Arc::new(Stats::new(1));
+        let desk = Desk::new(Arc::new(server), stats, QueryLog::off());
+        let name = b"\x01a\0";
+        let key = Key::of(name, rtype::A, false, false);
+        let hashed = desk.server.cache.hashed(key.as_bytes());
+        let question = Question { name, qtype: rtype::A, qclass: CLASS_IN };
+        let state = |seconds: u64| desk.cache_state(name, rtype::A, Tick(seconds * 1_000_000));
+        assert_eq!(state(0), "nothing");
+
+        let reason = || (Ede::new(ede::OTHER, "why"), Some(Duration::from_secs(30)));
+        let fail = |seconds: u64| {
+            let now = Tick(seconds * 1_000_000);
+            let failure = desk.failure(key.as_bytes(), 0, reason(), false, now);
+            desk.server.cache.put(hashed, failure);
+        };
+        fail(0);
+        assert_eq!(state(1), "failure remembered for 29.0 s more: why");
+
+        let mut writer = Writer::new(question, Rcode::NOERROR, 0);
+        let fixed = (rtype::A, CLASS_IN, 10);
+        writer.record(Section::Answer, &[0xc0, 0x0c], fixed, &[&[192, 0, 2, 1]]);
+        let life = (Duration::from_secs(10), Duration::from_secs(90));
+        let entry = Entry::new(key.as_bytes(), &writer.finish(), 0, Tick(0), life);
+        desk.server.cache.put(hashed, entry);
+        fail(9);
+        assert_eq!(state(9), "hit, positive NOERROR, age 9 s, 1 s left");
+        let failure = "failure remembered for 27.0 s more: why";
+        let stale = "stale, positive NOERROR, age 12 s";
+        assert_eq!(state(12), format!("{stale}, given for 88 s: {failure}"));
+        assert_eq!(state(40), "stale, positive NOERROR, age 40 s, usable for 60 s if all fails");
+        assert_eq!(state(100), "expired");
+    }
 }

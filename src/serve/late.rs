@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Desk, Settled};
+use super::{Desk, Joined, Settled};
 use crate::answer::Kind;
 use crate::cache::{Entry, Key, SharedKey};
 use crate::time::Tick;
@@ -34,20 +34,24 @@ impl Desk {
         let name = self.server.policies.get(usize::from(route)).map_or("?", |p| &p.name);
         let after = self.server.stale_after.as_millis();
         let text = format!("route {name}: no answer within {after} ms, still asking");
-        let reason = (Ede::new(ede::NO_REACHABLE_AUTHORITY, text), Some(self.recheck(route)));
+        // Nothing has failed yet: who asks when the answer may not be used any more waits with the
+        // exchange. In whole seconds, as entries live.
+        let left = stale.keep_until().since(now).as_secs();
+        let wait = self.recheck(route).min(Duration::from_secs(left));
+        let reason = (Ede::new(ede::NO_REACHABLE_AUTHORITY, text), Some(wait));
         let failure = self.failure(key.as_bytes(), route, reason, false, now);
         self.server.cache.keep(key.hashed(), failure.clone(), now);
         let waiters = self.server.flights.drain(key.hashed());
         Some(self.stale_instead(stale, &failure, waiters))
     }
 
-    /// What a client gets is about to expire: it is asked for anew if it is used again and again, and not
-    /// for a client with RD=0.
+    /// An answer is about to expire: it is asked for anew if it is used again and again. `may_ask`: see
+    /// [`Desk::recall`].
     #[cold]
-    pub(super) fn renew_ending(&self, entry: &Entry, recursion_desired: bool) {
+    pub(super) fn renew_ending(&self, entry: &Entry, may_ask: bool) {
         let wanted = self.server.prefetch
             && entry.kind() == Kind::Positive
-            && recursion_desired
+            && may_ask
             && self.renewals.borrow().len() < RENEWALS;
         if wanted && entry.claim_renewal() {
             let (dnssec_ok, checking_disabled) = entry.asked_with();
@@ -77,8 +81,12 @@ impl Desk {
         self.renewals.take()
     }
 
-    /// Begins a flight for such a question. False if it is being asked already.
-    pub fn begin(&self, key: &SharedKey, route: u16) -> bool {
-        self.server.flights.begin(key, route)
+    /// Begins a flight for such a question, unless it is being asked already. Those who join it when
+    /// the answer has expired wait no longer than they would in one of their own.
+    pub fn begin(&self, key: SharedKey, route: u16) -> Joined {
+        match self.server.flights.begin(&key, route) {
+            true => Joined::Start { key, route, look: false, late: Some(self.server.stale_after) },
+            false => Joined::Waits,
+        }
     }
 }

@@ -83,9 +83,10 @@ impl Desk {
                 self.mark_wanting(key.as_bytes(), route, &mut accepted.answer);
                 let entry = self.entry(&key, &accepted.answer, route, accepted.lifetime, now);
                 match accepted.lifetime {
-                    // The hosts file has come to know the name while it was asked for.
-                    Some(_) if self.server.local.owns(Key::name(key.as_bytes())) => {}
-                    Some(_) => self.keep(key.hashed(), &entry, asked, now),
+                    Some(_) => {
+                        self.keep(key.hashed(), &entry, asked, now);
+                        self.forget_taken(key.hashed());
+                    }
                     // Part of an answer does not contradict the whole one before it.
                     None if entry.header().has(flag::TC) => {}
                     None => self.forget(key.hashed(), &entry),
@@ -229,6 +230,17 @@ impl Desk {
         }
     }
 
+    /// The hosts file may have taken the name while it was asked for, and what is cached is looked at
+    /// before it. Called behind the keeping: whoever takes the name after this look forgets what was
+    /// kept.
+    fn forget_taken(&self, key: Hashed<'_>) {
+        if self.server.local.owns(Key::name(key.bytes)) {
+            let cache = &self.server.cache;
+            cache.forget(key);
+            cache.forget(key.same_name(Key::of_name(key.bytes).as_bytes()));
+        }
+    }
+
     /// Whether the name is known to exist by another type.
     fn has_sibling(&self, key: Hashed<'_>, now: Tick) -> bool {
         let (dnssec_ok, checking_disabled) = Key::flags(key.bytes);
@@ -244,11 +256,13 @@ impl Desk {
 
     /// What can be said to a question that the cache holds no fresh answer of: that its name, or one
     /// above it, does not exist, or that it failed a moment ago. Sets `late` where something past its
-    /// expiry comes to light.
+    /// expiry comes to light. `may_ask`: whether something may be asked anew behind the answer, which
+    /// is not for questions with RD=0.
     pub(super) fn recall(
         &self,
         key: Hashed<'_>,
         owner: &Match,
+        may_ask: bool,
         now: Tick,
         late: &mut bool,
     ) -> Option<Settled> {
@@ -258,7 +272,7 @@ impl Desk {
             Look::Nothing => {}
         }
         self.denied_above(key, owner, now)
-            .or_else(|| self.remembered_failure(key, owner.route, now))
+            .or_else(|| self.remembered_failure(key, owner.route, may_ask, now))
     }
 
     /// What is known of the name, whatever the type: that it does not exist. It is put under this
@@ -291,14 +305,20 @@ impl Desk {
 
     /// A failure that is remembered for this question: what is answered instead of asking again. With an
     /// answer past its expiry in hand nobody waits for the recheck either, which goes on behind it.
-    fn remembered_failure(&self, key: Hashed<'_>, route: u16, now: Tick) -> Option<Settled> {
+    fn remembered_failure(
+        &self,
+        key: Hashed<'_>,
+        route: u16,
+        may_ask: bool,
+        now: Tick,
+    ) -> Option<Settled> {
         let failure = self.server.cache.failure(key.bytes)?;
         let state = failure.freshness(now);
         if state == Freshness::Dead {
             return None;
         }
         if let Some(stale) = self.stale(key, route, now) {
-            if state == Freshness::Stale {
+            if state == Freshness::Stale && may_ask {
                 self.renew(SharedKey::new(key), route);
             }
             return Some(self.stale_instead(stale, &failure, Waiters::new()));
@@ -319,7 +339,7 @@ impl Desk {
             entry.route() == route && matches!(entry.freshness(now), Freshness::Fresh(_))
         };
         let Some(entry) = self.known(key.hashed(), fresh) else {
-            let mut settled = self.remembered_failure(key.hashed(), route, now)?;
+            let mut settled = self.remembered_failure(key.hashed(), route, true, now)?;
             settled.waiters = self.server.flights.take(key.hashed());
             return Some(settled);
         };

@@ -333,3 +333,6 @@ impl Engine {
         self.done.push(Done { key: exchange.key, route, outcome, started });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -265,8 +265,11 @@ mod tests {
             let suffix: Name = suffix.parse().unwrap();
             assert_eq!(is_within(name.as_wire(), suffix.as_wire()), within, "{suffix}");
         }
+        assert!(is_within(b"\x0212\x07example\0", b"\x07example\0"));
         // What looks like a label of the suffix is the end of a longer one.
         assert!(!is_within(b"\x04x\x02bc\0", b"\x02bc\0"));
+        assert!(!is_within(b"\x03a12\x07example\0", b"\x0212\x07example\0"));
+        assert!(!is_within(b"\x06ab\x04tes\x01t\0", b"\x04test\0"));
         assert!(!is_within(b"", b"\0"));
     }
 

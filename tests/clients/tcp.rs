@@ -5,6 +5,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Socket, Type};
+
 use crate::BOUND;
 use crate::table::bytes;
 use crate::upstream::From;
@@ -181,4 +183,56 @@ fn a_message_that_does_not_come_in_time_ends_its_connection() {
         assert_eq!(read(&mut stream, answer.len()), answer);
         assert_closed(&mut stream);
     }
+}
+
+/// What clients that may not ask have for all of them together, and how long each may take.
+const STRANGERS: usize = 16;
+const STRANGER_IDLE: Duration = Duration::from_secs(1);
+
+fn connect_from(last: u8, addr: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, last], 0)).into()).unwrap();
+    socket.connect(&addr.into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(BOUND)).unwrap();
+    stream
+}
+
+/// As many strangers as are let in, told that they may not ask, and whether one more was turned away;
+/// `None` where all that took so long that the first may have run out of time.
+fn strangers(addr: SocketAddr) -> Option<(Vec<TcpStream>, bool)> {
+    let begun = Instant::now();
+    let (ask, _) = local(9);
+    let mut open: Vec<_> = (0..STRANGERS).map(|i| connect_from(10 + (i / 4) as u8, addr)).collect();
+    let mut more = connect_from(20, addr);
+    // It may be closed already.
+    let _ = more.write_all(&ask);
+    let closed = matches!(more.read(&mut [0; 64]), Ok(0) | Err(_));
+    let refused = wire("{ 0009 8185 0001 0000 0000 0000 'localhost' 0001 0001 }");
+    for stream in &mut open {
+        let mut got = vec![0; refused.len()];
+        let done = stream.write_all(&ask).and_then(|()| stream.read_exact(&mut got));
+        assert!(got == refused || done.is_err(), "{got:02x?}");
+        done.ok()?;
+    }
+    (begun.elapsed() < STRANGER_IDLE / 2).then_some((open, closed))
+}
+
+#[test]
+fn clients_that_may_not_ask_have_few_connections_and_take_none_from_others() {
+    let toml = "[admit]\nallow = [\"127.0.0.1/32\"]\n[listen.tcp]\nconnections = 4\nper_client = 4\n\
+        [[route]]\nname = \"internet\"\nsuffixes = [\".\"]\nupstreams = [\"$isp\"]\n";
+    let mut attempts = (0..10).map(|_| World::start(toml, 1).unwrap());
+    let found = attempts.find_map(|world| Some((strangers(world.addr)?, world)));
+    let ((mut strangers, closed), world) = found.expect("a host that is not this busy");
+    assert!(closed, "one more than {STRANGERS} is let in");
+    // Clients that may ask have all their places still.
+    let (ask, answer) = local(1);
+    let mut friends: Vec<TcpStream> = (0..4).map(|_| connect(world.addr)).collect();
+    for stream in &mut friends {
+        stream.write_all(&ask).unwrap();
+        assert_eq!(read(stream, answer.len()), answer);
+    }
+    // Who may not ask is not idle for long.
+    strangers.iter_mut().for_each(assert_closed);
 }

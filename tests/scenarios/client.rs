@@ -1,6 +1,7 @@
 //! Clients of the tests: sockets that ask and keep what was asked until the answer has been looked
 //! at.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::text;
 
 /// Sockets of a client that asks many times: so that it reaches every shard, and no receive buffer
 /// has to hold too many answers.
-const SOCKETS: usize = 32;
+const SOCKETS: usize = 64;
 
 /// Something that was asked.
 #[derive(Clone)]
@@ -37,14 +38,14 @@ pub struct Client {
     tcp: Option<TcpStream>,
     next_id: u16,
     /// Without an answer, oldest first.
-    pub asked: Vec<Asked>,
+    pub asked: VecDeque<Asked>,
     /// Answers that came before they were looked at.
     early: Vec<(bool, Message)>,
 }
 
 impl Client {
     pub fn new(server: SocketAddr, from: IpAddr) -> Client {
-        let (asked, early) = (Vec::new(), Vec::new());
+        let (asked, early) = (VecDeque::new(), Vec::new());
         Client { server, from, udp: Vec::new(), tcp: None, next_id: 0x1a00, asked, early }
     }
 
@@ -119,11 +120,11 @@ impl Client {
             }
         }
         if let Some(tail) = options.value("tail") {
-            writer.bytes.extend(text::hex(&tail)?);
+            writer.bytes.extend(text::tail(&tail)?);
         }
         options.done()?;
         let socket = if many { number % SOCKETS } else { 0 };
-        self.asked.push(Asked { id, flags, name, question, opt, tcp, socket });
+        self.asked.push_back(Asked { id, flags, name, question, opt, tcp, socket });
         self.send(&writer.bytes, tcp, socket)
     }
 
@@ -133,7 +134,7 @@ impl Client {
             |at: usize| bytes.get(at..at + 2).map_or(0, |b| u16::from_be_bytes([b[0], b[1]]));
         let (id, flags, name) = (word(0), word(2), String::new());
         let (question, opt, socket) = (Vec::new(), None, 0);
-        self.asked.push(Asked { id, flags, name, question, opt, tcp, socket });
+        self.asked.push_back(Asked { id, flags, name, question, opt, tcp, socket });
         self.send(bytes, tcp, 0)
     }
 
@@ -151,7 +152,7 @@ impl Client {
     pub fn answer(&mut self, name: Option<&str>) -> Result<(Asked, Message), String> {
         let wanted = |asked: &Asked| name.is_none_or(|name| asked.name == name);
         let at = self.asked.iter().position(wanted).ok_or("it has asked nothing like that")?;
-        let asked = self.asked.remove(at);
+        let asked = self.asked.remove(at).ok_or("it has asked nothing like that")?;
         let ours = |(tcp, message): &(bool, Message)| *tcp == asked.tcp && message.id == asked.id;
         loop {
             if let Some(at) = self.early.iter().position(ours) {
@@ -160,7 +161,7 @@ impl Client {
             let bytes = if asked.tcp { self.read_tcp() } else { self.read_udp(asked.socket) }?;
             let bytes = bytes.ok_or("the server closed the connection")?;
             let message = message::read(&bytes).map_err(|e| format!("it got no message: {e}"))?;
-            if !self.asked.iter().any(|a| a.id == message.id) && message.id != asked.id {
+            if message.id != asked.id && !self.asked.iter().any(|a| a.id == message.id) {
                 return Err(format!("it got an answer to nothing: {}", message.describe()));
             }
             self.early.push((asked.tcp, message));

@@ -49,6 +49,7 @@ pub struct Expected<'a> {
     errors: Vec<u16>,
     says: Vec<String>,
     nsid: Option<String>,
+    keepalive: Option<u16>,
     size: Option<usize>,
     records: &'a [Record],
 }
@@ -64,6 +65,7 @@ impl<'a> Expected<'a> {
             errors: Vec::new(),
             says: Vec::new(),
             nsid: options.value("nsid"),
+            keepalive: options.number("keepalive")?,
             size: options.number("size")?,
             records,
         };
@@ -101,12 +103,15 @@ impl<'a> Expected<'a> {
             let due = |code| asked.option(code).is_some() && self.rcode != 16;
             let cookie =
                 got.option(10).map(|cookie| (cookie.len(), &cookie[..8.min(cookie.len())]));
-            let wanted = asked.option(10).filter(|_| due(10)).map(|cookie| (24, &cookie[..8]));
+            // RFC 7873, 4: what has another length is none.
+            let whole = |cookie: &&[u8]| matches!(cookie.len(), 8 | 16..=40);
+            let wanted = asked.option(10).filter(|_| due(10)).filter(whole);
+            let wanted = wanted.map(|cookie| (24, &cookie[..8]));
             check(cookie == wanted, "no cookie of the right make, or one that nobody asked for")?;
             let known = |code: u16| match code {
                 3 => self.nsid.is_some(),
                 10 => true,
-                11 => due(11) && tcp,
+                11 => due(11) && tcp && self.keepalive.is_some(),
                 code => code == 15,
             };
             let stray = got.options.iter().any(|(code, _)| !known(*code));
@@ -114,6 +119,11 @@ impl<'a> Expected<'a> {
         }
         let nsid = got.option(3).map(|data| String::from_utf8_lossy(data).into_owned());
         check(nsid == self.nsid, "another NSID")?;
+        let keepalive = got.option(11).map(|data| match data {
+            [high, low] => u16::from_be_bytes([*high, *low]),
+            _ => 0,
+        });
+        check(keepalive == self.keepalive, "another keepalive")?;
         let errors = got.errors();
         let codes: Vec<u16> = errors.iter().map(|(code, _)| *code).collect();
         check(codes == self.errors, "other extended errors")?;
@@ -121,7 +131,8 @@ impl<'a> Expected<'a> {
             let said = errors.iter().any(|(_, said)| said.contains(text));
             check(said, &format!("no extended error says \"{text}\""))?;
         }
-        let wanted: Vec<String> = self.records.iter().map(show).collect();
+        let wanted: Vec<String> =
+            self.records.iter().map(|record| show(&record.about(&asked.name))).collect();
         let records: Vec<String> = got.records.iter().map(show).collect();
         check(records == wanted, "other records")?;
         if !asked.tcp {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 mod client;
 mod expect;
+mod index;
 mod message;
 mod play;
 mod reply;
@@ -69,8 +70,12 @@ scripts!(
     hostile,
     local_data,
     local_names,
+    never_kept,
+    options,
+    passing,
     rebinding,
     rewrites,
+    shutdown,
     spelling,
     stale,
     to_clients,

@@ -38,6 +38,17 @@ pub struct Record {
     pub line: String,
 }
 
+impl Record {
+    /// The record with `name` as its owner where that is written `@`.
+    pub fn about(&self, name: &str) -> Record {
+        let line = match self.line.strip_prefix("@ ") {
+            Some(rest) => format!("{name} {rest}"),
+            None => self.line.clone(),
+        };
+        Record { section: self.section, line }
+    }
+}
+
 /// A message, read.
 #[derive(Debug, Clone)]
 pub struct Message {

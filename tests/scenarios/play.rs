@@ -1,22 +1,25 @@
 //! Plays scenarios: each statement of a script, done to the server, its clients or its upstreams.
 //!
 //! ```text
-//! given NAME [shards=N]                        must come first
+//! given [NAME] [shards=N] [drain=TIME]          must come first; drain: what connections have at a stop
 //! time passes 5s
 //! the cache is flushed [name=NAME] [suffix=NAME] [route=ROUTE] [of=N]
 //!                                              the whole of it, or what is named; it had N entries
+//! the server stops                             takes no more questions, finishes what is in flight
 //! nobody received anything else                also checked at the end of every scenario
 //! the hosts file says "LINE|LINE"              and is taken over at once
 //! CLIENT asks NAME TYPE [tcp] [do] [cd] [ad] [norecurse] [edns[=SIZE]] [option=CODE:HEX]
 //!             [class=CH] [times=N] ...         see client.rs; with times, "#" in NAME is the number
 //! CLIENT sends HEX [tcp]
-//! CLIENT gets RCODE [aa] [tc] [ad] [ede=CODE,..] [says="TEXT"] [nsid=TEXT] [bare] [about=NAME]
-//!             [times=N] [size=N] [loose]       with exactly these records; see verify; loose: with
-//!                                              or without OPT
+//! CLIENT gets RCODE [aa] [tc] [ad] [ede=CODE,..] [says="TEXT"] [nsid=TEXT] [keepalive=TENTHS]
+//!             [bare] [about=NAME] [times=N] [size=N] [loose]
+//!                                              with exactly these records, "@" being the name that
+//!                                              was asked for; see verify; loose: with or without OPT
 //! CLIENT gets nothing | hangs up
 //! UPSTREAM receives NAME TYPE [tcp] [plain] [do] [cd] [connection=N] [respelled] | receives N questions
-//! UPSTREAM answers [RCODE] [aa] [tc] [ad] [norecursion] [plain] [opt-first] [ede=CODE:TEXT] [option=CODE:HEX]
-//!             [garbage] [bare] [wrong-id] [question=NAME] [elsewhere] [impostor] [to=N] [times=N]
+//! UPSTREAM answers [RCODE] [aa] [tc] [ad] [norecursion] [plain] [opt-first] [ede=CODE:TEXT]
+//!             [option=CODE:HEX] [garbage] [bare] [wrong-id] [question=NAME] [elsewhere] [impostor]
+//!             [to=N | to=N-M] [times=N]
 //!             [folded] [upper] [type=TYPE] [class=CH] [opcode=N] [query] [counts=N,N,N] [tail=HEX] ...
 //!             see reply.rs; with wrong-id and times, each has another wrong id
 //! UPSTREAM is down | is up | refuses tcp | closes | freezes | thaws
@@ -45,19 +48,22 @@ pub fn play(file: &str, script: &Script, scenario: &Scenario) -> Result<(), Stri
     let at = |line: usize| move |what: String| format!("{file}:{line}: {}: {what}", scenario.name);
     let mut steps = &scenario.steps[..];
     let mut toml = include_str!("standard.toml");
-    let mut shards = 1;
+    let (mut shards, mut drain) = (1, Duration::ZERO);
     if let [given, rest @ ..] = steps
         && given.words[0] == "given"
     {
         let fail = at(given.line);
         let mut options = Options::new(&given.words[1..]);
         shards = options.number("shards").map_err(fail)?.unwrap_or(1);
+        if let Some(time) = options.value("drain") {
+            drain = units::duration(&time).map_err(|error| fail(error.to_string()))?;
+        }
         if let Some(name) = options.next() {
             toml = script.configs.get(&name).ok_or_else(|| fail(format!("no config {name}")))?;
         }
         steps = rest;
     }
-    let world = World::start(toml, shards).map_err(at(scenario.line))?;
+    let world = World::start_to_drain(toml, shards, drain).map_err(at(scenario.line))?;
     let mut stage = Stage { world, clients: BTreeMap::new() };
     for step in steps {
         stage.play(step).map_err(at(step.line))?;
@@ -75,6 +81,10 @@ impl Stage {
         let words: Vec<&str> = step.words.iter().map(String::as_str).collect();
         match &words[..] {
             ["time", "passes", time] => self.time_passes(time),
+            ["the", "server", "stops"] => {
+                self.world.leave();
+                Ok(())
+            }
             ["nobody", "received", "anything", "else"] => self.nothing_else(),
             ["the", "cache", "is", "flushed", ..] => self.flush(Options::new(&step.words[4..])),
             ["the", "hosts", "file", "says", lines] => self.hosts_file(lines),
@@ -125,7 +135,11 @@ impl Stage {
         }
     }
 
+    /// A server that takes no more questions cannot be asked whether it rests.
     fn rest(&mut self) -> Result<(), String> {
+        if self.world.is_leaving() {
+            return Ok(());
+        }
         let mut probe = Client::new(self.world.addr, Ipv4Addr::LOCALHOST.into());
         probe.round_trip()?;
         probe.round_trip()
@@ -212,21 +226,24 @@ impl Stage {
         mut options: Options,
         records: &[Record],
     ) -> Result<(), String> {
-        const BURST: u16 = 64;
-        let (to, times) = (options.number("to")?, options.number("times")?.unwrap_or(1));
+        const BURST: usize = 64;
+        let times = options.number("times")?.unwrap_or(1);
+        let to = options.value("to").map(|to| range(&to)).transpose()?;
         let from = match (options.flag("elsewhere"), options.flag("impostor")) {
             (true, _) => From::AnotherPort,
             (_, true) => From::AnotherAddress,
             _ => From::Itself,
         };
-        for number in 1..=times {
+        let upstream = self.world.upstreams.get(name).ok_or("there is no such upstream")?;
+        let (first, last) = to.unwrap_or((upstream.spoken_of, upstream.spoken_of));
+        let all = (first..=last).flat_map(|to| (1..=times).map(move |number| (to, number)));
+        for (sent, (to, number)) in all.enumerate() {
             let upstream = self.world.upstreams.get(name).ok_or("there is no such upstream")?;
-            let index = to.unwrap_or(upstream.spoken_of);
-            let index = index.checked_sub(1).ok_or("it has received nothing yet")?;
+            let index = to.checked_sub(1).ok_or("it has received nothing yet")?;
             let question = upstream.received.get(index).ok_or("it has not received that")?;
             let answer = make_answer(&question.message, options.clone(), records, number)?;
             upstream.send(index, &answer, from)?;
-            if times > 1 && number % BURST == 0 {
+            if (sent + 1).is_multiple_of(BURST) {
                 self.rest()?;
             }
         }
@@ -293,4 +310,11 @@ impl Stage {
             _ => Err(format!("\"{verb}\" is nothing that an upstream does")),
         }
     }
+}
+
+/// `N` or `N-M`.
+fn range(text: &str) -> Result<(usize, usize), String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let number = |text: &str| text.parse().map_err(|_| format!("to={text} is no question"));
+    Ok((number(first)?, number(last)?))
 }

@@ -3,6 +3,7 @@
 //! `folded` and `upper` change the case of the question, `question=NAME`, `type=TYPE` and `class=CH` make
 //! it another; `query` leaves QR clear; `counts=N,N,N` says so of the sections whatever is there;
 //! `tail=HEX` puts bytes behind everything, `*N` behind them as often; `garbage` takes the last byte away.
+//! The owner `@` is the question's name.
 
 use crate::message::{Message, Opt, Record, Writer};
 use crate::script::Options;
@@ -68,17 +69,16 @@ pub fn make_answer(
     writer.question(&question.name, question.rtype, question.class)?;
     let (front, behind): (Vec<_>, Vec<_>) =
         records.iter().partition(|record| !opt_first || record.section < 2);
-    front.into_iter().try_for_each(|record| writer.record(record))?;
+    let mut add = |record: &Record| writer.record(&record.about(&query.name));
+    front.into_iter().try_for_each(&mut add)?;
     opt.iter().for_each(|opt| writer.opt(opt));
-    behind.into_iter().try_for_each(|record| writer.record(record))?;
+    behind.into_iter().try_for_each(|record| writer.record(&record.about(&query.name)))?;
     if garbage {
         writer.bytes.pop();
     }
     let mut bytes = writer.bytes;
     if let Some(tail) = tail {
-        let (tail, times) = tail.split_once('*').unwrap_or((&tail, "1"));
-        let times: usize = times.parse().map_err(|_| "tail=HEX*TIMES")?;
-        bytes.extend(text::hex(tail)?.repeat(times));
+        bytes.extend(text::tail(&tail)?);
     }
     if let Some(counts) = counts {
         for (place, count) in bytes[6..12].chunks_exact_mut(2).zip(counts.split(',')) {

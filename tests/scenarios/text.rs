@@ -97,6 +97,13 @@ pub fn hex(text: &str) -> Result<Vec<u8>, String> {
         .collect()
 }
 
+/// Bytes written in hexadecimal, `HEX*N` standing for N times the same.
+pub fn tail(text: &str) -> Result<Vec<u8>, String> {
+    let (bytes, times) = text.split_once('*').unwrap_or((text, "1"));
+    let times: usize = times.parse().map_err(|_| "HEX*TIMES")?;
+    Ok(hex(bytes)?.repeat(times))
+}
+
 /// What the fields of a type's data are, in their order.
 fn fields(rtype: u16) -> &'static str {
     match rtype {
@@ -116,6 +123,10 @@ fn fields(rtype: u16) -> &'static str {
 pub fn data(rtype: u16, words: &[&str]) -> Result<Vec<u8>, String> {
     let mut wire = Vec::new();
     let kinds = fields(rtype);
+    // Data of no bytes at all have no word either.
+    if kinds == "x" && words.is_empty() {
+        return Ok(wire);
+    }
     if words.len() != kinds.len() {
         return Err(format!("{} wants {} words of data", type_name(rtype), kinds.len()));
     }

@@ -46,12 +46,19 @@ pub struct World {
 impl World {
     /// From TOML in which each `$word` stands for a fake upstream of that name.
     pub fn start(toml: &str, shards: usize) -> Result<World, String> {
+        World::start_to_drain(toml, shards, Duration::ZERO)
+    }
+
+    /// The same, with so much time for the answers that connections wait for when it stops.
+    pub fn start_to_drain(toml: &str, shards: usize, drain: Duration) -> Result<World, String> {
         let addr = address();
         let mut upstreams = BTreeMap::new();
         let mut text = String::new();
-        if !toml.contains("[listen]") {
-            text.push_str(&format!("[listen]\naddresses = [\"{addr}\"]\n"));
-        }
+        let listen = format!("[listen]\naddresses = [\"{addr}\"]\n");
+        let toml = &match toml.contains("[listen]\n") {
+            true => toml.replacen("[listen]\n", &listen, 1),
+            false => listen + toml,
+        };
         for (number, part) in toml.split('$').enumerate() {
             if number == 0 {
                 text.push_str(part);
@@ -66,14 +73,15 @@ impl World {
             text.push_str(rest);
         }
         let config = file::parse(&text, Path::new("config")).map_err(|e| e.to_string())?.config;
-        World::serve(&config, addr, upstreams, shards).map_err(|e| format!("no server: {e}"))
+        World::serve(&config, addr, upstreams, (shards, drain))
+            .map_err(|e| format!("no server: {e}"))
     }
 
     fn serve(
         config: &Config,
         addr: SocketAddr,
         upstreams: BTreeMap<String, FakeUpstream>,
-        shards: usize,
+        (shards, drain): (usize, Duration),
     ) -> std::io::Result<World> {
         let clock = Clock::manual();
         let routes = config.routes.iter().enumerate().map(|(index, route)| {
@@ -115,13 +123,24 @@ impl World {
                 limits,
                 open: Arc::new(AtomicUsize::new(0)),
                 stop,
-                drain: Duration::ZERO,
+                drain,
             };
             let serving = tcp::serve(vec![listener], setup);
             let runtime = runtime.expect("a runtime");
             tokio::task::LocalSet::new().block_on(&runtime, serving).expect("TCP is served");
         }));
         Ok(World { server, clock, addr, upstreams, inboxes, threads, stop_tcp })
+    }
+
+    /// The first step of the daemon's end: no new questions, what is in flight goes on.
+    pub fn leave(&self) {
+        self.inboxes.iter().for_each(|inbox| inbox.leave());
+        self.stop_tcp.send_replace(true);
+    }
+
+    /// Whether it takes no new questions.
+    pub fn is_leaving(&self) -> bool {
+        *self.stop_tcp.borrow()
     }
 }
 

@@ -1,6 +1,6 @@
 //! `/cache/stats`, `/cache/dump` and `/cache/flush`.
 
-use std::num::NonZeroUsize;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use hyper::StatusCode;
@@ -65,8 +65,20 @@ fn scope(query: &str, routes: &[String]) -> Result<Scope, QueryError> {
 fn page(query: &str, routes: &[String]) -> Result<(Cursor, Filter, usize), QueryError> {
     let query = Query::parse(query, &["suffix", "route", "limit", "from"])?;
     let filter = Filter { suffix: query.parsed("suffix")?, route: route(&query, routes)? };
-    let most = query.parsed("limit")?.map_or(PAGE, NonZeroUsize::get).min(LONGEST_PAGE);
+    let most = query.parsed::<Limit>("limit")?.map_or(PAGE, |limit| limit.0).min(LONGEST_PAGE);
     Ok((query.parsed("from")?.unwrap_or_default(), filter, most))
+}
+
+/// How many entries somebody wants at the most: one at least.
+struct Limit(usize);
+
+impl FromStr for Limit {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Limit, &'static str> {
+        let limit = text.parse().ok().filter(|limit| *limit > 0);
+        limit.map(Limit).ok_or("is no number from 1 on")
+    }
 }
 
 /// The index of the route that a query names.
@@ -135,7 +147,9 @@ mod tests {
             page("from=3.ff&suffix=Example&route=cluster&limit=7", &routes()).unwrap();
         assert_eq!((from.to_string().as_str(), most), ("3.ff", 7));
         assert_eq!((filter.suffix, filter.route), ("example".parse().ok(), Some(0)));
-        for query in ["limit=0", "limit=-1", "limit=x", "from=x", "suffix=..", "route=x", "all"] {
+        let zero = page("limit=0", &routes()).unwrap_err().to_string();
+        assert_eq!(zero, "limit=\"0\" is no number from 1 on");
+        for query in ["limit=-1", "limit=x", "from=x", "suffix=..", "route=x", "all"] {
             assert!(page(query, &routes()).is_err(), "{query}");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -24,6 +25,9 @@ pub enum ControlError {
     /// A socket that nobody listens on.
     #[error("nobody listens on {0}: horizond is not running any more")]
     NotListening(PathBuf),
+    /// Something else than a socket.
+    #[error("{0} is not a socket: what does [admin] control say?")]
+    NotASocket(PathBuf),
     /// The socket belongs to another user.
     #[error("{0} may only be used by its owner: try again as root")]
     Denied(PathBuf),
@@ -114,11 +118,17 @@ pub(super) fn explain(path: &Path, error: io::Error) -> ControlError {
     let path = path.to_owned();
     match error.kind() {
         io::ErrorKind::NotFound => ControlError::NoSocket(path),
+        // Which is also what connecting to a plain file gets.
+        io::ErrorKind::ConnectionRefused if is_other_file(&path) => ControlError::NotASocket(path),
         io::ErrorKind::ConnectionRefused => ControlError::NotListening(path),
         io::ErrorKind::PermissionDenied => ControlError::Denied(path),
         _ if is_timeout(&error) => ControlError::Timeout(path),
         _ => ControlError::Io { path, source: error },
     }
+}
+
+fn is_other_file(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| !found.file_type().is_socket())
 }
 
 /// Takes a response apart: status line, headers, and as many bytes as they promise.

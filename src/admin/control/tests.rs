@@ -163,6 +163,7 @@ fn files_of_others_are_left_alone() {
     fs::write(&path, "mine").unwrap();
     assert!(matches!(ControlSocket::bind(&path), Err(BindError::NotASocket(_))));
     assert_eq!(fs::read(&path).unwrap(), b"mine");
+    assert!(matches!(get(&path, "/status"), Err(ControlError::NotASocket(_))));
     assert!(matches!(ControlSocket::bind(Path::new("/")), Err(BindError::BadPath(_))));
 
     // A successor's socket survives its predecessor.

@@ -1,6 +1,6 @@
 //! The cache for people: tables of entries and of figures.
 
-use super::{bytes, printable, share, table};
+use super::{bytes, counted, printable, share, table};
 use crate::admin::cache::{CacheStats, EntryStatus};
 use crate::wire::name::{Labels, Name};
 
@@ -21,8 +21,8 @@ pub fn render_cache_stats(stats: &CacheStats) -> String {
         ]
     }));
     let head = format!(
-        "{} entries, {} of {}; {} pushed out since the start\n\n",
-        stats.entries,
+        "{}, {} of {}; {} pushed out since the start\n\n",
+        counted(stats.entries, "entry", "entries"),
         bytes(stats.bytes),
         bytes(stats.limit_bytes),
         stats.evictions

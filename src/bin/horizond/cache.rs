@@ -199,7 +199,10 @@ fn dump(args: &DumpArgs) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     write!(out, "{}", render_entries(entries))?;
     if more {
-        writeln!(out, "... and more than these {limit}: --limit N, --suffix NAME, --route ROUTE")?;
+        writeln!(
+            out,
+            "... and more than these {limit}: --limit N shows more, --suffix NAME or --route ROUTE fewer"
+        )?;
     }
     out.flush()?;
     Ok(())

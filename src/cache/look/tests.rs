@@ -58,6 +58,18 @@ fn pages_of_any_size_show_everything_once() {
 }
 
 #[test]
+fn all_parts_of_a_large_cache_are_shown() {
+    // 32 parts: the sixteenth is the first whose number has a letter.
+    let cache = Cache::new(64 << 20, 2);
+    filled(&cache, 1000);
+    for most in [1, 100, 5000] {
+        let seen = shown(&cache, &Filter::default(), most, Tick(0));
+        assert_eq!(seen.len(), 1000, "{most}");
+        assert!(seen.values().all(|&times| times == 1), "{most}");
+    }
+}
+
+#[test]
 fn what_stays_is_shown_once_whatever_comes_and_goes() {
     let cache = Cache::new(16 << 20, 2);
     filled(&cache, 1000);
@@ -86,11 +98,23 @@ fn what_stays_is_shown_once_whatever_comes_and_goes() {
 
 #[test]
 fn a_cursor_that_nobody_wrote_is_an_error_or_an_end() {
-    for text in ["", "1", ".", "x.1", "1.x", "f.", "f.g", "1.2.3", "-1.0", "100000000.0"] {
+    for text in [
+        "",
+        "1",
+        ".",
+        "x.1",
+        "1.x",
+        "f.",
+        "failures.",
+        "failures.g",
+        "1.2.3",
+        "-1.0",
+        "100000000.0",
+    ] {
         assert_eq!(text.parse::<Cursor>(), Err(NoCursor), "{text}");
     }
     let cache = Cache::new(1 << 20, 1);
-    for text in ["ffffffff.ffffffffffffffff", "f.ffffffffffffffff", "0.ffffffffffffffff"] {
+    for text in ["ffffffff.ffffffffffffffff", "failures.ffffffffffffffff", "0.ffffffffffffffff"] {
         let (found, _) = cache.page(text.parse().unwrap(), &Filter::default(), 5, Tick(0));
         assert!(found.is_empty());
     }

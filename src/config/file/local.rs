@@ -27,7 +27,7 @@ pub(super) fn read(root: &Section<'_, '_>, report: &mut Report<'_>) -> Local {
     keep(&mut local.hosts, table.item("hosts").map(|item| hosts(&item, report)));
     table.duration("hosts_ttl", Duration::ZERO..=DAY, &mut local.hosts_ttl, report);
     local.records = record::read(&table, report);
-    local.rewrites = rewrite::read(&table, report);
+    local.rewrites = rewrite::read(&table, &local.records, report);
     local
 }
 

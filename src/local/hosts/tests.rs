@@ -115,6 +115,11 @@ fn mistakes_are_passed_over_with_their_reason() {
     }
     let mixed = hosts("10.0.0.7 a..b good\n");
     assert_eq!(ask(&mixed, "7.0.0.10.in-addr.arpa", rtype::PTR), Some(vec!["good.".into()]));
+    // What is passed over is not what the address leads back to either.
+    let fixed = hosts("10.0.0.7 a.onion good\n10.0.0.8 localhost\n127.0.0.1 localhost\n");
+    assert_eq!(ask(&fixed, "7.0.0.10.in-addr.arpa", rtype::PTR), Some(vec!["good.".into()]));
+    assert_eq!(ask(&fixed, "8.0.0.10.in-addr.arpa", rtype::PTR), None);
+    assert_eq!(ask(&fixed, "1.0.0.127.in-addr.arpa", rtype::PTR), Some(vec!["localhost.".into()]));
     let bytes = [b"10.0.0.1 one\n10.0.0.2 \xff\n".as_slice()].concat();
     let parsed = parse(&bytes).unwrap();
     assert_eq!(parsed.skipped[0].to_string(), "line 2: it is not text");
@@ -132,6 +137,11 @@ fn files_that_are_not_used() {
     };
     assert_eq!(hosts(&lines(MAX_PAIRS)).len(), MAX_PAIRS);
     assert_eq!(parse(lines(MAX_PAIRS + 1).as_bytes()).unwrap_err(), HostsError::TooMany);
+    // Localhost has no addresses of the file's, but the addresses lead to it.
+    let loopback: String = (0..=MAX_PAIRS as u32)
+        .map(|i| format!("{} localhost\n", Ipv4Addr::from_bits(127 << 24 | i)))
+        .collect();
+    assert_eq!(parse(loopback.as_bytes()).unwrap_err(), HostsError::TooMany);
 }
 
 #[test]
@@ -143,6 +153,7 @@ fn addresses_of_one_name_have_a_limit() {
     let first = parsed.skipped[0];
     assert_eq!((first.line, first.reason), (MAX_ADDRESSES + 1, SkipReason::TooManyAddresses));
     assert_eq!(ask(&parsed.hosts, "many", rtype::A).unwrap().len(), MAX_ADDRESSES);
+    assert_eq!(parsed.hosts.reverse.len(), MAX_ADDRESSES);
 }
 
 #[test]

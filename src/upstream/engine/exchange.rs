@@ -168,7 +168,8 @@ impl fmt::Display for Cause {
             Cause::Unfit => f.write_str("its answer does not answer the question"),
             Cause::Answered(rcode, None) => write!(f, "answered {rcode}"),
             Cause::Answered(rcode, Some(ede)) => {
-                write!(f, "answered {rcode} (EDE {} {})", ede.code, ede.text)
+                let space = if ede.text.is_empty() { "" } else { " " };
+                write!(f, "answered {rcode} (EDE {}{space}{})", ede.code, ede.text)
             }
         }
     }

@@ -6,7 +6,7 @@ use super::super::diagnostic::{Report, quoted};
 use super::super::reader::Section;
 use super::{has_asterisk, name, tables};
 use crate::config::local::is_fixed;
-use crate::config::{MAX_REWRITES, Rewrite, RewriteKind};
+use crate::config::{LocalRecord, MAX_REWRITES, Rewrite, RewriteKind};
 use crate::wire::name::{Labels, Name};
 
 /// A rewriting and where it stands.
@@ -16,7 +16,11 @@ struct Read {
     key: String,
 }
 
-pub(super) fn read(local: &Section<'_, '_>, report: &mut Report<'_>) -> Vec<Rewrite> {
+pub(super) fn read(
+    local: &Section<'_, '_>,
+    records: &[LocalRecord],
+    report: &mut Report<'_>,
+) -> Vec<Rewrite> {
     let mut rewrites = Vec::new();
     for table in tables(local, "rewrite", MAX_REWRITES, report) {
         let mut kind = RewriteKind::default();
@@ -30,6 +34,7 @@ pub(super) fn read(local: &Section<'_, '_>, report: &mut Report<'_>) -> Vec<Rewr
     }
     let by_from = twice(&rewrites, report);
     circles(&rewrites, &by_from, report);
+    hidden(&rewrites, &by_from, records, report);
     rewrites.into_iter().map(|read| read.rewrite).collect()
 }
 
@@ -108,6 +113,33 @@ fn circles(rewrites: &[Read], by_from: &ByFrom<'_>, report: &mut Report<'_>) {
                 line(second, report)
             );
             report.warning(*at, key, &what, "write the name that shall be asked for in the end");
+        }
+    }
+}
+
+/// Names are rewritten before records are looked for: those of such a name are never found.
+fn hidden(
+    rewrites: &[Read],
+    by_from: &ByFrom<'_>,
+    records: &[LocalRecord],
+    report: &mut Report<'_>,
+) {
+    let mut told = vec![false; rewrites.len()];
+    for record in records {
+        let Some(index) = find(record.name.as_wire(), by_from) else { continue };
+        let (Some(Read { at, key, .. }), Some(told)) = (rewrites.get(index), told.get_mut(index))
+        else {
+            continue;
+        };
+        if !std::mem::replace(told, true) {
+            let name = quoted(&record.name.to_string());
+            let what = format!("{name} has records, which are not found: this comes before them");
+            report.warning(
+                *at,
+                key,
+                &what,
+                "give the records to the name that is asked for instead",
+            );
         }
     }
 }

@@ -235,6 +235,10 @@ to = "b.c"
 match = "suffix"
 from = "c"
 to = "d"
+[[local.record]]
+name = "*.x.c"
+type = "TXT"
+value = "never found"
 "#;
     let loaded = read(&format!("{text}{ROUTE}")).unwrap();
     assert_eq!(loaded.config.local.records[0].rdata.len(), 1);
@@ -244,6 +248,8 @@ to = "d"
             "4:22 local.record[0].value[1]: this value is listed twice; remove one of them",
             "6:8 local.rewrite[0]: \"b.c.\" is not rewritten again by line 10: a query is rewritten \
              once; write the name that shall be asked for in the end",
+            "10:8 local.rewrite[1]: \"*.x.c.\" has records, which are not found: this comes before \
+             them; give the records to the name that is asked for instead",
         ]
     );
 }
