@@ -46,6 +46,21 @@ def wait_for(what, condition):
     raise AssertionError(f"not within {BOUND} s: {what}")
 
 
+def for_each(values):
+    """A test that is run for each of the values, cleaned up after each; a failure names the value."""
+    def wrap(test):
+        @functools.wraps(test)
+        def all_of_them(self):
+            for value in values:
+                with self.subTest(value):
+                    try:
+                        test(self, value)
+                    finally:
+                        self.doCleanups()
+        return all_of_them
+    return wrap
+
+
 @functools.cache
 def rendered_text(layer):
     return output("kubectl", "kustomize", KUSTOMIZE / layer)

@@ -6,8 +6,8 @@ import unittest
 
 import yaml
 
-from common import (DEPLOY, HORIZOND, KUSTOMIZE, LAYERS, MODES, TMP, VERSION, config, config_text, one,
-                    output, pod, rendered, rendered_text, run)
+from common import (DEPLOY, HORIZOND, KUSTOMIZE, LAYERS, MODES, TMP, VERSION, config, config_text, for_each,
+                    one, output, pod, rendered, rendered_text, run)
 
 
 def validate(text):
@@ -23,16 +23,11 @@ def check(layer):
 
 
 class Manifests(unittest.TestCase):
-    def each(self, layers=LAYERS):
-        for layer in layers:
-            with self.subTest(layer):
-                yield layer
-
-    def test_the_schemas_hold(self):
-        for layer in self.each():
-            done = validate(rendered_text(layer))
-            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-            self.assertEqual(done.stdout.count(" passed "), len(rendered(layer)), done.stdout)
+    @for_each(LAYERS)
+    def test_the_schemas_hold(self, layer):
+        done = validate(rendered_text(layer))
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(done.stdout.count(" passed "), len(rendered(layer)), done.stdout)
 
     def test_the_validator_sees_a_misspelt_key(self):
         good = rendered_text("base")
@@ -51,60 +46,62 @@ class Manifests(unittest.TestCase):
             self.assertLessEqual({f"{address}/32" for address in listen}, allowed)
         self.assertEqual({(53, "UDP"), (53, "TCP")}, {(p["port"], p["protocol"]) for p in rule["ports"]})
 
-    def test_every_configuration_is_good(self):
-        for layer in self.each():
-            done = check(layer)
-            self.assertEqual(done.returncode, 0, done.stderr)
-            self.assertIn(": good: ", done.stdout)
+    @for_each(LAYERS)
+    def test_every_configuration_is_good(self, layer):
+        done = check(layer)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(": good: ", done.stdout)
 
-    def test_the_readme_says_what_the_daemon_does_not_do(self):
+    @for_each(MODES)
+    def test_the_readme_says_what_the_daemon_does_not_do(self, mode):
         sections = {}
         for part in (DEPLOY / "README.md").read_text().split("\n## ")[1:]:
             title, _, text = part.partition("\n")
             sections[title.strip("`")] = text
-        for mode in self.each(MODES):
-            undone = "not done by this version" in check(f"overlays/{mode}").stdout
-            self.assertEqual("**Not in this version.**" in sections[mode], undone)
+        undone = "not done by this version" in check(f"overlays/{mode}").stdout
+        self.assertEqual("**Not in this version.**" in sections[mode], undone)
 
-    def test_each_overlay_asks_for_its_mode(self):
+    def test_the_base_steers_nobody(self):
         self.assertEqual(config("base")["node"]["steer"], [])
-        for mode in self.each(MODES):
-            self.assertEqual(config(f"overlays/{mode}")["node"]["steer"], [mode])
 
-    def test_the_pod_may_do_what_it_needs_and_no_more(self):
-        for layer in self.each():
-            spec = pod(layer)
-            self.assertEqual(one(layer, "DaemonSet")["metadata"]["namespace"], "kube-system")
-            self.assertTrue(spec["hostNetwork"])
-            self.assertFalse(spec["automountServiceAccountToken"])
-            self.assertEqual(spec["priorityClassName"], "system-node-critical")
-            self.assertEqual(spec["tolerations"], [{"operator": "Exists"}])
-            for container in spec["containers"] + spec.get("initContainers", []):
-                may = container["securityContext"]
-                self.assertTrue(may["readOnlyRootFilesystem"])
-                self.assertFalse(may["allowPrivilegeEscalation"])
-                self.assertNotIn("privileged", may)
-                self.assertEqual(may["capabilities"]["drop"], ["ALL"])
-                self.assertEqual(container["image"], f"localhost/horizond:{VERSION}")
+    @for_each(MODES)
+    def test_each_overlay_asks_for_its_mode(self, mode):
+        self.assertEqual(config(f"overlays/{mode}")["node"]["steer"], [mode])
 
-    def test_pod_and_configuration_agree(self):
-        for layer in self.each():
-            spec, settings = pod(layer), config(layer)
-            [container] = spec["containers"]
-            [port] = container["ports"]
-            # The kubelet probes the node's address, not loopback.
-            self.assertEqual(settings["admin"]["address"], f"0.0.0.0:{port['containerPort']}")
-            for probe, path in [("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")]:
-                self.assertEqual(container[probe]["httpGet"], {"path": path, "port": port["name"]})
-            # The default of [listen] drain, and a netlink request's limit.
-            self.assertNotIn("drain", settings["listen"])
-            self.assertGreater(spec["terminationGracePeriodSeconds"], 5 + 5)
-            mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
-            volumes = {volume["name"]: volume for volume in spec["volumes"]}
-            self.assertEqual(mounts["config"]["mountPath"], "/etc/horizond")
-            self.assertEqual(volumes["config"]["configMap"]["name"],
-                             one(layer, "ConfigMap")["metadata"]["name"])
-            self.assertEqual(mounts["run"]["mountPath"], volumes["run"]["hostPath"]["path"])
+    @for_each(LAYERS)
+    def test_the_pod_may_do_what_it_needs_and_no_more(self, layer):
+        spec = pod(layer)
+        self.assertEqual(one(layer, "DaemonSet")["metadata"]["namespace"], "kube-system")
+        self.assertTrue(spec["hostNetwork"])
+        self.assertFalse(spec["automountServiceAccountToken"])
+        self.assertEqual(spec["priorityClassName"], "system-node-critical")
+        self.assertEqual(spec["tolerations"], [{"operator": "Exists"}])
+        for container in spec["containers"] + spec.get("initContainers", []):
+            may = container["securityContext"]
+            self.assertTrue(may["readOnlyRootFilesystem"])
+            self.assertFalse(may["allowPrivilegeEscalation"])
+            self.assertNotIn("privileged", may)
+            self.assertEqual(may["capabilities"]["drop"], ["ALL"])
+            self.assertEqual(container["image"], f"localhost/horizond:{VERSION}")
+
+    @for_each(LAYERS)
+    def test_pod_and_configuration_agree(self, layer):
+        spec, settings = pod(layer), config(layer)
+        [container] = spec["containers"]
+        [port] = container["ports"]
+        # The kubelet probes the node's address, not loopback.
+        self.assertEqual(settings["admin"]["address"], f"0.0.0.0:{port['containerPort']}")
+        for probe, path in [("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")]:
+            self.assertEqual(container[probe]["httpGet"], {"path": path, "port": port["name"]})
+        # The default of [listen] drain, and a netlink request's limit.
+        self.assertNotIn("drain", settings["listen"])
+        self.assertGreater(spec["terminationGracePeriodSeconds"], 5 + 5)
+        mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in spec["volumes"]}
+        self.assertEqual(mounts["config"]["mountPath"], "/etc/horizond")
+        self.assertEqual(volumes["config"]["configMap"]["name"],
+                         one(layer, "ConfigMap")["metadata"]["name"])
+        self.assertEqual(mounts["run"]["mountPath"], volumes["run"]["hostPath"]["path"])
 
     def test_a_changed_configuration_is_rolled_out(self):
         names = {one(layer, "ConfigMap")["metadata"]["name"] for layer in LAYERS}
