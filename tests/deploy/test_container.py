@@ -105,13 +105,8 @@ class Pod:
                IMAGE, *container["args"])
 
     def status(self):
-        """Its exit status, once it has ended. Asked for again and again: `podman wait` waits for a tidying
-        up that does not come where podman's directories are not the usual ones."""
-        def ended():
-            running, code = output("podman", "inspect", "--format",
-                                   "{{.State.Running}} {{.State.ExitCode}}", self.name).split()
-            return code if running == "false" else None
-        return int(wait_for(f"the end of {self.name}", ended))
+        """Its exit status, once it has ended."""
+        return int(output("podman", "wait", self.name, timeout=BOUND))
 
     def logs(self):
         done = run("podman", "logs", self.name)
