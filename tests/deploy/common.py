@@ -17,6 +17,7 @@ MODES = ["kubelet", "cni", "service-ip"]
 LAYERS = ["base"] + [f"overlays/{mode}" for mode in MODES]
 TMP = Path(os.environ["DEPLOY_TMP"])
 HORIZOND = os.environ["HORIZOND"]
+PLUGIN = Path(HORIZOND).with_name("horizond-cni")
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
 # The longest wait for anything that must happen, in seconds.
 BOUND = 20

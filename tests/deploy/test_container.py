@@ -2,14 +2,15 @@
 mounts and environment on the host's network, which here is a network namespace of the test's own, with
 stand-ins for CoreDNS and the node's resolver at their addresses."""
 
+import json
 import os
 import subprocess
 import unittest
 import urllib.error
 import urllib.request
 
-from common import (BOUND, HORIZOND, LAYERS, TMP, VERSION, config, config_text, for_each, output, pod,
-                    run, unit, wait_for)
+from common import (BOUND, DEPLOY, HORIZOND, LAYERS, PLUGIN, TMP, VERSION, config, config_text, for_each,
+                    output, pod, run, unit, wait_for)
 
 IMAGE = f"localhost/horizond:{VERSION}"
 RESOLVER = "192.0.2.53"
@@ -59,6 +60,15 @@ def interfaces():
     return output("ip", "-brief", "address")
 
 
+def confined(container, without=()):
+    """podman's words for a container's securityContext."""
+    may = container["securityContext"]
+    assert may["readOnlyRootFilesystem"] and not may["allowPrivilegeEscalation"]
+    given = [name for name in may["capabilities"].get("add", []) if name not in without]
+    return ["--read-only", "--read-only-tmpfs=false", "--security-opt", "no-new-privileges",
+            "--user", may["runAsUser"], "--cap-drop", "all", *[f"--cap-add={name}" for name in given]]
+
+
 class StandIn:
     """A name server that knows one name."""
 
@@ -83,7 +93,6 @@ class Pod:
     def __init__(self, layer, without=()):
         spec = pod(layer)
         [container] = spec["containers"]
-        may = container["securityContext"]
         self.name = layer.replace("/", "-") + "-" + str(len(os.listdir(TMP)))
         mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
         directory = TMP / self.name
@@ -93,12 +102,9 @@ class Pod:
         (directory / "config/horizond.toml").write_text(config_text(layer))
         [node] = container["env"]
         assert node["name"] == "NODE_NAME"
-        capabilities = [name for name in may["capabilities"]["add"] if name not in without]
         output("podman", "run", "--detach", "--name", self.name, "--network", "host",
                "--dns", RESOLVER, "--env", f"NODE_NAME={NODE}",
-               "--read-only", "--read-only-tmpfs=false", "--security-opt", "no-new-privileges",
-               "--user", may["runAsUser"], "--cap-drop", "all",
-               *[f"--cap-add={name}" for name in capabilities],
+               *confined(container, without),
                "--volume", f"{directory / 'config'}:{mounts['config']}:ro",
                "--volume", f"{self.run_dir}:{mounts['run']}",
                "--stop-timeout", spec["terminationGracePeriodSeconds"],
@@ -180,6 +186,35 @@ class Container(Network):
         self.assertEqual(container.stop(), 0, container.logs())
         self.assertEqual(interfaces(), before)
         self.assertEqual(list(container.run_dir.iterdir()), [])
+
+    def test_the_init_container_installs_the_plugin(self):
+        [container] = pod("overlays/cni")["initContainers"]
+        places = {name: TMP / name for name in ["cni-bin", "cni-conf"]}
+        for directory in places.values():
+            directory.mkdir()
+        lists = places["cni-conf"] / "10-bridge.conflist"
+        conflist = json.loads((DEPLOY / "cni/10-bridge.conflist").read_text())
+        shown = conflist["plugins"].pop()
+        lists.write_text(json.dumps(conflist))
+        mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        self.assertEqual(set(mounts), set(places))
+        program, *words = container["command"]
+        command = ["podman", "run", "--rm", "--network", "host", "--entrypoint", program,
+                   *confined(container),
+                   *[f"--volume={places[name]}:{path}" for name, path in mounts.items()], IMAGE, *words]
+        if not PLUGIN.exists():
+            # What README.md says of this mode then, and test_manifests makes it say.
+            self.assertIn(PLUGIN.name, run(*command).stderr)
+            return
+        # A second time changes nothing: a pod is started many times on a node.
+        output(*command)
+        once = lists.read_text()
+        output(*command)
+        self.assertEqual(lists.read_text(), once)
+        self.assertEqual((places["cni-bin"] / PLUGIN.name).read_bytes(), PLUGIN.read_bytes())
+        first, *_, last = json.loads(once)["plugins"]
+        self.assertEqual((first["type"], last["type"]), ("bridge", "horizond-cni"))
+        self.assertEqual(last["capabilities"], shown["capabilities"])
 
     @for_each(["NET_ADMIN", "NET_BIND_SERVICE"])
     def test_each_capability_is_needed(self, capability):
