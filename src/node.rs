@@ -2,7 +2,7 @@
 //!
 //! [`link`] makes the interface and addresses that are listened on and takes them away again,
 //! [`addresses`] follows the host's own addresses, [`holder`] tells who holds a port that could not
-//! be bound. Nothing here lies on the road of a query: these run at the start, at the end, and on
+//! be bound, [`nft`] leads DNS packets past connection tracking and around a dead server. Nothing here lies on the road of a query: these run at the start, at the end, and on
 //! the watching runtime in between. Netlink types stay inside this module.
 
 use std::io;
@@ -12,6 +12,7 @@ pub mod addresses;
 pub mod holder;
 pub mod link;
 mod netlink;
+pub mod nft;
 
 /// Why the host could not be read or changed.
 #[derive(Debug, thiserror::Error)]

@@ -4,10 +4,12 @@
 #![allow(unsafe_code)]
 
 mod datagrams;
+mod netns;
 mod poll;
 mod sleeper;
 
 pub use datagrams::{RecvBatch, SendBatch};
+pub use netns::enter_network_namespace;
 pub use poll::{Epoll, Event, Events, Interest, Waker};
 pub use sleeper::Sleeper;
 

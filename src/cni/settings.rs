@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::dns::Dns;
 use super::error::CniError;
 use super::json::{addresses, boolean, get, object, shown, text, texts, wrong};
+use super::standin::{self, Pair};
 use crate::wire::name::Name;
 
 /// What a pod's DNS is redirected to, and told of, where the configuration does not say.
@@ -21,8 +22,16 @@ const CLUSTER_DNS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10));
 const POD_DIR: &str = "/run/horizond/pods";
 
 /// Our keys, all of them optional.
-const OWN: [&str; 7] =
-    ["nameservers", "search", "options", "clusterDNS", "redirect", "podDir", "magic_dns"];
+const OWN: [&str; 8] = [
+    "nameservers",
+    "search",
+    "options",
+    "clusterDNS",
+    "standIns",
+    "redirect",
+    "podDir",
+    "magic_dns",
+];
 /// Keys of CNI itself.
 const STANDARD: [&str; 10] = [
     "cniVersion",
@@ -61,6 +70,9 @@ pub struct Settings {
     pub options: Vec<String>,
     /// `clusterDNS`: the cluster's DNS, for pods whose servers the runtime does not tell.
     pub cluster_dns: Vec<IpAddr>,
+    /// Each of them that is not the node's server already, with what stands in for it: `standIns`, in
+    /// the order of `clusterDNS`, or what [`standin::pairs`] derives. None where nothing is redirected.
+    pub pairs: Vec<Pair>,
     /// `redirect`.
     pub redirect: Redirect,
     /// `podDir`: where pod records lie; absolute.
@@ -104,13 +116,21 @@ impl Settings {
             Some(given) => addresses("clusterDNS", &given)?,
             None => vec![CLUSTER_DNS],
         };
+        let given = addresses("standIns", &list("standIns")?.unwrap_or_default())?;
+        let redirect = redirect(keys)?;
+        let pairs = match redirect {
+            Redirect::Off => vec![],
+            _ => standin::pairs(&cluster_dns, &given, &nameservers)
+                .map_err(|error| wrong("clusterDNS and standIns", error))?,
+        };
         let magic_dns = get(keys, "magic_dns").map(MagicDns::read).transpose()?;
         Ok(Settings {
             nameservers,
             search: search(keys)?,
             options: list("options")?.unwrap_or_default(),
             cluster_dns,
-            redirect: redirect(keys)?,
+            pairs,
+            redirect,
             pod_dir: pod_dir(keys)?,
             dns,
             magic_dns,

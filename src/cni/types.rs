@@ -5,6 +5,7 @@
 //! [`Cleanup`], so that a configuration spoilt later keeps no pod from going away.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
@@ -13,6 +14,7 @@ use super::dns::Dns;
 use super::error::CniError;
 use super::json::{decode, get, list, object, shown, text, wrong};
 use super::names::{ContainerId, InterfaceName, NetworkName};
+use super::record::MAX_ADDRESSES;
 use super::settings::{Settings, pod_dir};
 
 /// The annotation that leaves a pod alone where its value is `off`.
@@ -52,6 +54,18 @@ impl Version {
     /// The version to answer in, where the rest of the input may be wrong: the input's, or the newest.
     pub fn to_answer(stdin: &[u8]) -> Version {
         decode(stdin).and_then(|keys| Version::read(&keys)).unwrap_or(Version::LATEST)
+    }
+
+    /// Refuses a configuration of a version that has no such verb.
+    ///
+    /// # Errors
+    /// [`CniError::Version`].
+    pub fn at_least(self, least: Version, verb: &str) -> Result<(), CniError> {
+        if self >= least {
+            return Ok(());
+        }
+        let (own, least) = (self.as_str(), least.as_str());
+        Err(CniError::Version(format!("{verb} is of {least}; the configuration is of {own}")))
     }
 
     fn read(keys: &Map<String, Value>) -> Result<Version, CniError> {
@@ -107,6 +121,7 @@ impl Conf {
         };
         if let Some(previous) = &previous {
             previous.dns()?;
+            previous.addresses()?;
         }
         let plugin = get(&keys, "type").ok_or_else(|| wrong("type", "missing"))?;
         Ok(Conf {
@@ -158,6 +173,19 @@ impl PrevResult {
         block.unwrap_or_else(|| Ok(Dns::default()))
     }
 
+    /// The addresses of the container, from its `ips`.
+    ///
+    /// # Errors
+    /// [`CniError::Config`]; never for one that came with a [`Conf`].
+    pub fn addresses(&self) -> Result<Vec<IpAddr>, CniError> {
+        let Some(ips) = get(&self.0, "ips") else { return Ok(vec![]) };
+        let ips = list("prevResult.ips", ips)?;
+        if ips.len() > MAX_ADDRESSES {
+            return Err(wrong("prevResult.ips", format!("more than {MAX_ADDRESSES} elements")));
+        }
+        ips.iter().enumerate().map(|(i, ip)| address(&format!("prevResult.ips[{i}]"), ip)).collect()
+    }
+
     /// The result to hand on: in this version, with this `dns` (without one where that says nothing),
     /// all else as it came.
     pub fn with_dns(mut self, version: Version, dns: &Dns) -> Value {
@@ -169,6 +197,15 @@ impl PrevResult {
         }
         Value::Object(self.0)
     }
+}
+
+/// The address in an element of `ips`, which is written with the length of its prefix.
+fn address(path: &str, value: &Value) -> Result<IpAddr, CniError> {
+    let key = format!("{path}.address");
+    let value = get(object(path, value)?, "address").ok_or_else(|| wrong(&key, "missing"))?;
+    let given = text(&key, value)?;
+    let ip = given.split_once('/').map_or(given, |(ip, _)| ip);
+    ip.parse().map_err(|_| wrong(&key, format!("{} is not an address", shown(given))))
 }
 
 /// The network configuration as DEL and GC need it.

@@ -23,6 +23,7 @@ use crate::process::checked_with_input;
 /// Programs that the tests need, with the Debian package of each.
 pub const TOOLS: &[(&str, &str)] = &[
     ("ip", "iproute2"),
+    ("nft", "nftables"),
     ("unshare", "util-linux"),
     ("mount", "mount"),
     ("getent", "libc-bin"),

@@ -19,11 +19,14 @@ mod pod;
 mod process;
 mod servers;
 mod tap;
+mod witness;
 
 mod access;
 mod chasing;
 mod failover;
 mod horizons;
+mod nft;
 mod outage;
 mod prometheus;
 mod shutdown;
+mod steering;

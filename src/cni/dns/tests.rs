@@ -82,7 +82,7 @@ fn result_of_add() {
     let magic = r#"{"magic_dns":{"enable":true,"nameservers":["10.2.0.1"],
         "search_domains":["c.binrc.com"]}}"#;
     let magic_off = r#"{"magic_dns":{"enable":false,"search_domains":["c.binrc.com"]}}"#;
-    let own = r#"{"nameservers":["169.254.20.11","fd00::1"],"search":["own"],"options":["o"],
+    let own = r#"{"nameservers":["169.254.20.9","fd00::1"],"search":["own"],"options":["o"],
         "magic_dns":{"enable":true,"search_domains":["c.binrc.com"]}}"#;
     let standard = r#"{"dns":{"nameservers":["169.254.20.12"],"domain":"d","search":["s"]}}"#;
     for (keys, pod, previous, expected) in [
@@ -94,8 +94,8 @@ fn result_of_add() {
             &previous,
             dns("169.254.20.10", "shop.svc svc", "ndots:5", "prev.domain"),
         ),
-        (own, Some(&bare), &none, dns("169.254.20.11 fd00::1", "", "", "")),
-        (own, None, &previous, dns("169.254.20.11 fd00::1", "own", "o", "prev.domain")),
+        (own, Some(&bare), &none, dns("169.254.20.9 fd00::1", "", "", "")),
+        (own, None, &previous, dns("169.254.20.9 fd00::1", "own", "o", "prev.domain")),
         (magic, None, &previous, dns("169.254.20.10", "c.binrc.com", "rotate", "prev.domain")),
         (magic, Some(&pod), &none, dns("169.254.20.10", "shop.svc svc", "ndots:5", "")),
         (magic_off, None, &none, dns("169.254.20.10", "", "", "")),

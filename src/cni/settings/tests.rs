@@ -18,6 +18,7 @@ fn every_key_is_optional() {
         search: vec![],
         options: vec![],
         cluster_dns: addrs(&["10.96.0.10"]),
+        pairs: vec![(CLUSTER_DNS, Ipv4Addr::new(169, 254, 20, 11).into())],
         redirect: Redirect::Preferred,
         pod_dir: "/run/horizond/pods".into(),
         dns: Dns::default(),
@@ -28,7 +29,7 @@ fn every_key_is_optional() {
     let whole = r#"{"type": "horizond-cni",
         "capabilities": {"dns": true, "io.kubernetes.cri.pod-annotations": true},
         "nameservers": ["169.254.20.10"], "search": [], "options": [],
-        "clusterDNS": ["10.96.0.10"], "redirect": "preferred",
+        "clusterDNS": ["10.96.0.10"], "standIns": ["169.254.20.11"], "redirect": "preferred",
         "podDir": "/run/horizond/pods", "magic_dns": {}}"#;
     let expected = Settings { magic_dns: Some(MagicDns::default()), ..expected };
     assert_eq!(read(whole).unwrap(), expected);
@@ -50,6 +51,17 @@ fn every_key_counts() {
     assert_eq!((settings.cluster_dns, settings.redirect), (vec![], Redirect::Required));
     assert_eq!(settings.pod_dir, PathBuf::from("/var/pods"));
     assert_eq!(settings.dns.domain.as_deref(), Some("x"));
+}
+
+#[test]
+fn stand_ins() {
+    let pairs = |keys: &str| read(keys).map(|settings| settings.pairs);
+    let one = |a: &str, b: &str| Ok(vec![(a.parse().unwrap(), b.parse().unwrap())]);
+    assert_eq!(pairs(r#"{"clusterDNS":["fd00::a"]}"#), one("fd00::a", "fd00:5353::11"));
+    assert_eq!(pairs(r#"{"standIns":["10.0.0.1"]}"#), one("10.96.0.10", "10.0.0.1"));
+    let error = pairs(r#"{"standIns":["169.254.20.10"]}"#).unwrap_err();
+    assert_eq!(error.code(), 7);
+    assert!(error.details().starts_with("clusterDNS and standIns: 169.254.20.10 occurs twice"));
 }
 
 #[test]

@@ -1,0 +1,126 @@
+//! ADD: a pod is made. Its record is written, its DNS redirected where that is wanted, and the result
+//! of the plugins before us handed on with our `dns`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use super::{number, of_namespace, previous};
+use crate::cni::dns::{self, Dns};
+use crate::cni::environment::Attach;
+use crate::cni::error::CniError;
+use crate::cni::record::{Identity, PodRecord, SearchFrom, VERSION};
+use crate::cni::records::Records;
+use crate::cni::redirect::{Redirector, wanted};
+use crate::cni::settings::Redirect;
+use crate::cni::types::{Conf, PrevResult};
+use crate::wire::name::Name;
+
+/// One ADD.
+pub(super) struct Add<'a> {
+    pub redirector: &'a dyn Redirector,
+    pub now: SystemTime,
+    pub warnings: &'a mut Vec<String>,
+}
+
+impl Add<'_> {
+    /// Does it, and gives the result. An ADD that fails leaves nothing behind.
+    pub fn run(&mut self, attach: &Attach, mut conf: Conf) -> Result<Value, CniError> {
+        let previous = previous(conf.previous.take())?;
+        let dns = dns::of_result(&conf.settings, conf.runtime.dns.as_ref(), &previous.dns()?);
+        let identity = attach.identity(&conf.network);
+        let mut record = self.record(attach, &conf, &previous, &dns)?;
+        let records = Records::new(&conf.settings.pod_dir);
+        // Before the redirect: what a plugin that is killed leaves redirected, DEL must know of.
+        records.write(&identity, &record)?;
+        if !record.redirect.is_empty() {
+            let redirected = self.redirect(attach, &conf, &identity, &records, &mut record);
+            if redirected.is_err() {
+                self.warnings.extend(records.remove(&identity).err().map(|e| e.details().into()));
+            }
+            redirected?;
+        }
+        Ok(previous.with_dns(conf.version, &dns))
+    }
+
+    /// Redirects, or says why not: as an error where the configuration requires it, else as a warning
+    /// and in the record.
+    fn redirect(
+        &mut self,
+        attach: &Attach,
+        conf: &Conf,
+        identity: &Identity,
+        records: &Records,
+        record: &mut PodRecord,
+    ) -> Result<(), CniError> {
+        let pairs = of_namespace(records, identity, &record.netns, &record.redirect)?;
+        let Err(error) = self.redirector.add(&attach.netns, &pairs) else { return Ok(()) };
+        if conf.settings.redirect == Redirect::Required {
+            let msg = "the pod's DNS cannot be redirected";
+            return Err(CniError::Own {
+                number: number::REDIRECT,
+                msg,
+                details: error.to_string(),
+            });
+        }
+        self.warnings.push(format!(
+            "the DNS of container {} is not redirected to this node's server: {error}",
+            identity.container
+        ));
+        record.redirect.clear();
+        records.write(identity, record)
+    }
+
+    fn record(
+        &self,
+        attach: &Attach,
+        conf: &Conf,
+        previous: &PrevResult,
+        dns: &Dns,
+    ) -> Result<PodRecord, CniError> {
+        let told = conf.runtime.dns.is_some();
+        let since = self.now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(PodRecord {
+            version: VERSION,
+            network: conf.network.to_string(),
+            container: attach.container.to_string(),
+            interface: attach.interface.to_string(),
+            netns: attach.netns.to_string_lossy().into_owned(),
+            addresses: previous.addresses()?.into_iter().map(|ip| ip.to_canonical()).collect(),
+            namespace: attach.args.namespace.clone(),
+            pod: attach.args.pod.clone(),
+            uid: attach.args.uid.clone(),
+            // What is no domain, no query can end in.
+            search: dns.search.iter().filter(|s| s.parse::<Name>().is_ok()).cloned().collect(),
+            search_from: if told { SearchFrom::Runtime } else { SearchFrom::Configuration },
+            ndots: ndots(&dns.options),
+            redirect: wanted(&conf.settings, &conf.runtime),
+            when_unix_s: since.as_secs(),
+        })
+    }
+}
+
+/// The last `ndots:N` of resolv.conf's options, at most 15 (resolv.conf(5)).
+fn ndots(options: &[String]) -> Option<u8> {
+    let number = |option: &String| option.strip_prefix("ndots:")?.parse::<u32>().ok();
+    options.iter().rev().find_map(number).map(|number| number.min(15) as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ndots;
+
+    #[test]
+    fn ndots_of_options() {
+        for (options, expected) in [
+            (&["ndots:5"][..], Some(5)),
+            (&["ndots:5", "edns0", "ndots:2"], Some(2)),
+            (&["ndots:99"], Some(15)),
+            (&["ndots:", "ndots:x", "ndots"], None),
+            (&[], None),
+        ] {
+            let options: Vec<String> = options.iter().map(ToString::to_string).collect();
+            assert_eq!(ndots(&options), expected, "{options:?}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What the node's table should hold, as a plain value, and the rules that follow from it.
+//!
+//! Base chains only look at the port, so that a packet that is not DNS costs two comparisons (four
+//! on its way out), however many addresses there are.
+
+use std::net::IpAddr;
+
+use super::super::expr::{End, Expr};
+use super::super::rules::{
+    TRANSPORTS, address_in, address_is, base_chain, plain_chain, port_is_dns, set_address,
+};
+use super::super::table::{Chain, PRIORITY_FILTER, PRIORITY_RAW, Set, Table};
+use super::super::{Pair, PlanError};
+use super::{TABLE, check};
+
+const ALIVE_V4: &str = "alive4";
+const ALIVE_V6: &str = "alive6";
+const ARRIVING: &str = "arriving";
+const QUERIES: &str = "queries";
+const ANSWERS: &str = "answers";
+const ASKED: &str = "asked";
+const ANSWERED: &str = "answered";
+
+/// The addresses of the node's server and the part of each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    local: Vec<IpAddr>,
+    stand_ins: Vec<Pair>,
+    services: Vec<IpAddr>,
+}
+
+impl Plan {
+    /// `local`: addresses that we alone answer on, always untracked. `stand_ins` (`cni` mode): pairs
+    /// as in [`super::super::redirect::add`]. `services` (`service-ip` mode): cluster DNS addresses
+    /// that we have bound. Each at most [`super::super::MAX_ADDRESSES`]; not all empty; no address
+    /// of ours in two of them.
+    pub fn new(
+        local: Vec<IpAddr>,
+        stand_ins: Vec<Pair>,
+        services: Vec<IpAddr>,
+    ) -> Result<Self, PlanError> {
+        check(&local, &stand_ins, &services)?;
+        Ok(Self { local, stand_ins, services })
+    }
+
+    /// The plan of a node whose server is gone for good, if redirected pods need any.
+    pub(super) fn at_rest(&self) -> Option<Self> {
+        let stand_ins = self.stand_ins.clone();
+        let rest = Self { local: Vec::new(), stand_ins, services: Vec::new() };
+        (!rest.stand_ins.is_empty()).then_some(rest)
+    }
+
+    /// Whether any address is ours only while we are alive.
+    pub(super) fn has_pulse(&self) -> bool {
+        !(self.stand_ins.is_empty() && self.services.is_empty())
+    }
+
+    /// The sets, and what is in each while we are alive.
+    pub(super) fn pulse(&self) -> [(&'static str, Vec<IpAddr>); 2] {
+        let stand_ins = self.stand_ins.iter().map(|(_, stand_in)| *stand_in);
+        let (v4, v6) = stand_ins.chain(self.services.iter().copied()).partition(IpAddr::is_ipv4);
+        [(ALIVE_V4, v4), (ALIVE_V6, v6)]
+    }
+
+    /// The whole table.
+    pub(in super::super) fn table(&self) -> Table {
+        let set = |name: &str, ipv6| Set { name: name.to_owned(), ipv6 };
+        let prerouting = (libc::NF_INET_PRE_ROUTING, PRIORITY_RAW);
+        let output = (libc::NF_INET_LOCAL_OUT, PRIORITY_RAW);
+        let input = (libc::NF_INET_LOCAL_IN, PRIORITY_FILTER);
+        let leaving = (libc::NF_INET_LOCAL_OUT, PRIORITY_FILTER);
+        let (to, from) = (End::Destination, End::Source);
+        let mut outgoing = jumps(to, QUERIES);
+        outgoing.extend(jumps(from, ANSWERS));
+        Table {
+            name: TABLE.to_owned(),
+            comment: "horizond: DNS of this node and its pods",
+            sets: vec![set(ALIVE_V4, false), set(ALIVE_V6, true)],
+            chains: vec![
+                base_chain("raw_prerouting", "filter", prerouting, jumps(to, ARRIVING)),
+                base_chain("raw_output", "filter", output, outgoing),
+                base_chain("filter_input", "filter", input, jumps(to, ASKED)),
+                base_chain("filter_output", "filter", leaving, jumps(from, ANSWERED)),
+                plain_chain(ARRIVING, self.arriving()),
+                plain_chain(QUERIES, self.queries()),
+                plain_chain(ANSWERS, each(from, &self.ours(), &[Expr::Notrack, Expr::Accept])),
+                plain_chain(ASKED, each(to, &self.ours(), &[Expr::Counter, Expr::Accept])),
+                self.answered(),
+            ],
+        }
+    }
+
+    /// Every address that we answer on.
+    fn ours(&self) -> Vec<IpAddr> {
+        let stand_ins = self.stand_ins.iter().map(|(_, stand_in)| stand_in);
+        self.local.iter().chain(stand_ins).chain(&self.services).copied().collect()
+    }
+
+    /// What is for us goes untracked.
+    fn queries(&self) -> Vec<Vec<Expr>> {
+        let to = End::Destination;
+        let mut rules = each(to, &self.local, &[Expr::Notrack, Expr::Accept]);
+        for (set, ips) in self.pulse() {
+            if let Some(like) = ips.first() {
+                let mut rule = address_in(to, *like, set);
+                rule.extend([Expr::Notrack, Expr::Accept]);
+                rules.push(rule);
+            }
+        }
+        rules
+    }
+
+    /// What comes from pods and is not for us goes to the cluster DNS. Not what the node's own
+    /// programs ask: nothing would turn the answers' source back.
+    fn arriving(&self) -> Vec<Vec<Expr>> {
+        let to = End::Destination;
+        let mut rules = vec![vec![Expr::Jump(QUERIES.to_owned())]];
+        for (cluster, stand_in) in &self.stand_ins {
+            rules.push([address_is(to, *stand_in), set_address(to, *cluster)].concat());
+        }
+        rules
+    }
+
+    fn answered(&self) -> Chain {
+        let rules = each(End::Source, &self.ours(), &[Expr::Counter, Expr::Accept]);
+        plain_chain(ANSWERED, rules)
+    }
+}
+
+/// One rule for each address, that does `then`.
+fn each(end: End, ips: &[IpAddr], then: &[Expr]) -> Vec<Vec<Expr>> {
+    let rule = |ip: &IpAddr| [address_is(end, *ip), then.to_vec()].concat();
+    ips.iter().map(rule).collect()
+}
+
+/// `udp dport 53 jump CHAIN`, and the same for TCP.
+fn jumps(end: End, chain: &str) -> Vec<Vec<Expr>> {
+    let jump = || Expr::Jump(chain.to_owned());
+    TRANSPORTS.into_iter().map(|t| [port_is_dns(t, end), vec![jump()]].concat()).collect()
+}
