@@ -20,6 +20,9 @@ pub const MAX_FILES: usize = 65_536;
 /// After this time a file that is not finished has nobody any more who would finish it.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
+/// Sound records with whose they are, and damaged ones by name with what is wrong.
+pub type Listing = (Vec<(Identity, PodRecord)>, Vec<String>);
+
 /// A directory of records, which need not exist.
 #[derive(Debug, Clone)]
 pub struct Records {
@@ -107,7 +110,7 @@ impl Records {
     ///
     /// # Errors
     /// [`CniError::Io`] where the directory is there and cannot be read.
-    pub fn list(&self, part: &str) -> Result<(Vec<(Identity, PodRecord)>, Vec<String>), CniError> {
+    pub fn list(&self, part: &str) -> Result<Listing, CniError> {
         let (mut sound, mut damaged) = (Vec::new(), Vec::new());
         for name in self.names()? {
             if name.starts_with('.') || !name.ends_with(SUFFIX) || !name.contains(part) {
