@@ -28,6 +28,7 @@ mod failover;
 mod horizons;
 mod nft;
 mod outage;
+mod plugin;
 mod prometheus;
 mod shutdown;
 mod steering;
