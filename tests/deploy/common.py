@@ -17,7 +17,7 @@ MODES = ["kubelet", "cni", "service-ip"]
 LAYERS = ["base"] + [f"overlays/{mode}" for mode in MODES]
 TMP = Path(os.environ["DEPLOY_TMP"])
 HORIZOND = os.environ["HORIZOND"]
-PLUGIN = Path(HORIZOND).with_name("horizond-cni")
+PLUGIN = Path(HORIZOND).with_name("horizond-cni")  # where there is one
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
 # The longest wait for anything that must happen, in seconds.
 BOUND = 20
@@ -35,6 +35,12 @@ def output(*command, **more):
     if done.returncode != 0:
         raise AssertionError(f"{command}: status {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+@functools.cache
+def plugin_installs():
+    """Whether the plugin can put itself onto a node, which the `cni` overlay needs."""
+    return PLUGIN.exists() and " install " in run(PLUGIN, "--help").stdout
 
 
 def wait_for(what, condition):

@@ -74,7 +74,8 @@ class Conflists(unittest.TestCase):
             plugin = conflist["plugins"][-1]
             self.assertEqual(plugin["type"], "horizond-cni")
             self.assertTrue(plugin["capabilities"]["dns"])
-            self.assertLessEqual(set(plugin["nameservers"]), set(settings["listen"]["addresses"]))
+            named = set(plugin["nameservers"] + plugin["standIns"])
+            self.assertEqual(named, set(settings["listen"]["addresses"]))
             [cluster] = [route for route in settings["route"] if route["name"] == "cluster"]
             self.assertEqual([f"tcp://{ip}" for ip in plugin["clusterDNS"]], cluster["upstreams"])
 
