@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::listen::{self, Inbox, tcp, udp::Shard};
 use crate::node::holder::{self, PortTaken, Proto};
 use crate::node::link::{self, Link};
+use crate::node::nft::NftError;
 use crate::node::{NodeError, addresses};
 use crate::serve::{Desk, Server};
 use crate::sys;
@@ -31,11 +32,13 @@ use crate::time::Clock;
 mod hosts;
 mod picture;
 mod signals;
+mod steering;
 mod upstreams;
 
 use hosts::HostsFile;
 use picture::Picture;
 pub use signals::Signals;
+use steering::Steering;
 use upstreams::Upstreams;
 
 /// Why the daemon did not start, or could not go on.
@@ -47,6 +50,9 @@ pub enum AppError {
     /// The interface or its addresses.
     #[error(transparent)]
     Node(#[from] NodeError),
+    /// The rules that lead packets to us.
+    #[error(transparent)]
+    Rules(#[from] NftError),
     /// The control socket.
     #[error(transparent)]
     Control(#[from] control::BindError),
@@ -159,7 +165,14 @@ async fn serve(config: &Config, options: &Options, signals: Signals) -> Result<(
         ms = options.started.elapsed().as_millis() as u64,
         "serving"
     );
-    let result = threads.wait(signals, &server, config.listen.drain).await;
+    let steering = match Steering::start(config) {
+        Ok(steering) => steering,
+        Err(error) => {
+            threads.end(server.clock.now(), signals).await;
+            return Err(error.into());
+        }
+    };
+    let result = threads.wait(signals, &server, config.listen.drain, steering).await;
     drop(watchers);
     stop.send_replace(true);
     while tasks.join_next().await.is_some() {}
@@ -329,6 +342,7 @@ impl Threads {
         mut signals: Signals,
         server: &Server,
         drain: Duration,
+        steering: Option<Steering>,
     ) -> Result<(), AppError> {
         let mut tidy = tokio::time::interval(Duration::from_secs(1));
         let result = loop {
@@ -344,9 +358,15 @@ impl Threads {
                 }
             }
         };
+        // First of all new queries go around us; what has come is answered as ever.
+        let rest = tokio::task::spawn_blocking(move || steering.map(Steering::rest));
+        let resting = rest.await.ok().flatten();
         let until = server.clock.now() + drain;
         let left = self.end(until, signals);
         left.await;
+        if let Some(resting) = resting {
+            let _ = tokio::task::spawn_blocking(move || resting.end()).await;
+        }
         tracing::info!("stopped");
         result
     }

@@ -12,6 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cni::standin;
 use crate::wire::name::Name;
 pub use nat64::Nat64;
 
@@ -105,7 +106,7 @@ pub struct Tcp {
 }
 
 /// `[node]`
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     /// Interface that is made when absent and given the listening addresses; `None` (`""`, the
     /// default) leaves the host alone. At most 15 bytes, no slash or space.
@@ -116,9 +117,65 @@ pub struct Node {
     pub notrack: bool,
     /// How pods come here; default none.
     pub steer: Vec<Steer>,
+    /// The cluster's DNS addresses, as pods have them in their resolv.conf; for `cni` and `service-ip`, at
+    /// most 8. Default `10.96.0.10`.
+    pub cluster_dns: Vec<IpAddr>,
+    /// What stands in for each where the CNI plugin redirects to; default: derived, as the plugin does.
+    pub stand_ins: Vec<IpAddr>,
     /// Answer to `id.server`, `hostname.bind` and NSID; default: `$NODE_NAME`, else the host name.
     /// 1..=255 bytes.
     pub name: Option<String>,
+}
+
+/// What packets of pods meet on the node, by address.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Steering {
+    /// Addresses that we alone answer on.
+    pub local: Vec<IpAddr>,
+    /// Addresses of the cluster's DNS and what stands in for them (`cni`).
+    pub stand_ins: Vec<(IpAddr, IpAddr)>,
+    /// Addresses of the cluster's DNS that we bind (`service-ip`).
+    pub services: Vec<IpAddr>,
+}
+
+impl Node {
+    /// How packets are steered; `listen` are the addresses listened on. `None` where nothing is to be
+    /// done to any.
+    pub fn steering(&self, listen: &[SocketAddr]) -> Option<Steering> {
+        let listen: Vec<IpAddr> = listen.iter().map(SocketAddr::ip).collect();
+        let mut steering = Steering::default();
+        if self.steer.contains(&Steer::Cni) {
+            // What the parser has let through makes pairs.
+            let pairs = standin::pairs(&self.cluster_dns, &self.stand_ins, &[]);
+            steering.stand_ins = pairs.unwrap_or_default();
+        }
+        if self.steer.contains(&Steer::ServiceIp) {
+            steering.services.clone_from(&self.cluster_dns);
+        }
+        let other = |ip: &IpAddr| {
+            steering.services.contains(ip) || steering.stand_ins.iter().any(|(_, s)| s == ip)
+        };
+        if self.notrack {
+            steering.local = listen.into_iter().filter(|ip| !other(ip)).collect();
+            steering.local.sort_unstable();
+            steering.local.dedup();
+        }
+        (steering != Steering::default()).then_some(steering)
+    }
+
+    /// The addresses to listen on: those given, and those that pods are led to.
+    fn listening(&self, given: &[SocketAddr]) -> Vec<SocketAddr> {
+        let mut all = given.to_vec();
+        let Some(steering) = self.steering(given) else { return all };
+        let led = steering.stand_ins.iter().map(|(_, stand_in)| *stand_in);
+        for ip in led.chain(steering.services) {
+            let addr = SocketAddr::new(ip, 53);
+            if !all.contains(&addr) {
+                all.push(addr);
+            }
+        }
+        all
+    }
 }
 
 /// A way in which pods are led to this server.

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    Admin, Admit, Cache, Config, Listen, Local, Over, Prefix, PrivateReverse, Refuse, SingleLabel,
-    Source, Tcp,
+    Admin, Admit, Cache, Config, Listen, Local, Node, Over, Prefix, PrivateReverse, Refuse,
+    SingleLabel, Source, Tcp,
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -35,6 +35,20 @@ impl Default for Tcp {
             idle: Duration::from_secs(10),
             read: Duration::from_secs(3),
             write: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Default for Node {
+    fn default() -> Node {
+        Node {
+            interface: None,
+            leave_on_exit: false,
+            notrack: false,
+            steer: Vec::new(),
+            cluster_dns: vec![IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10))],
+            stand_ins: Vec::new(),
+            name: None,
         }
     }
 }

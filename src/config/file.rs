@@ -84,8 +84,9 @@ pub fn parse(text: &str, path: &Path) -> Result<Loaded, Errors> {
 /// The configuration as far as it can be read; what cannot be is in the report and has its default.
 fn walk(tree: &DeTable<'_>, report: &mut Report<'_>) -> Config {
     let root = Section::root(tree, report);
-    let listen = listen::read(&root, report);
+    let mut listen = listen::read(&root, report);
     let node = node::read(&root, report);
+    listen.addresses = node.listening(&listen.addresses);
     let cache = tables::cache(&root, report);
     let routes = route::read(&root, cache.stale, report);
     let admit = tables::admit(&root, report);

@@ -35,6 +35,8 @@ pub fn config(
             leave_on_exit: false,
             notrack: false,
             steer: Vec::new(),
+            cluster_dns: Vec::new(),
+            stand_ins: Vec::new(),
             name: Some("demo".to_owned()),
         },
         routes: vec![

@@ -22,6 +22,7 @@ mod tap;
 mod witness;
 
 mod access;
+mod aside;
 mod chasing;
 mod failover;
 mod horizons;

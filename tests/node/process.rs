@@ -91,6 +91,16 @@ impl Service {
         kill_process(self.pid(), Signal::TERM).unwrap();
     }
 
+    /// Stops the program alone, which keeps all it has (SIGSTOP).
+    pub fn freeze(&self) {
+        kill_process(self.pid(), Signal::STOP).unwrap();
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn thaw(&self) {
+        kill_process(self.pid(), Signal::CONT).unwrap();
+    }
+
     /// Kills the program and whatever it has started.
     pub fn kill(&mut self) {
         let _ = kill_process_group(self.pid(), Signal::KILL);

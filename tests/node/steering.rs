@@ -33,7 +33,8 @@ const CLUSTER: &str = "192.0.2.96";
 /// After the last beat pods must get answers again within this.
 const STEP_ASIDE: Duration = Duration::from_secs(1);
 
-const KUBE_PROXY: &str = "
+/// kube-proxy's part: the cluster DNS Service leads to the coredns neighbour.
+pub const KUBE_PROXY: &str = "
 table inet kube-proxy {
   chain prerouting { type nat hook prerouting priority -100; policy accept;
     ip daddr 10.100.0.10 udp dport 53 dnat ip to 10.96.0.10

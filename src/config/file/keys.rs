@@ -6,7 +6,10 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("", &["listen", "node", "route", "cache", "admit", "local", "admin", "log"]),
     ("listen", &["addresses", "shards", "receive_buffer", "in_flight", "waiting", "drain", "tcp"]),
     ("listen.tcp", &["connections", "per_client", "pipeline", "idle", "read", "write"]),
-    ("node", &["interface", "leave_on_exit", "notrack", "steer", "name"]),
+    (
+        "node",
+        &["interface", "leave_on_exit", "notrack", "steer", "cluster_dns", "stand_ins", "name"],
+    ),
     (
         "route",
         &[

@@ -3,10 +3,15 @@
 use super::diagnostic::{Report, quoted};
 use super::item::Item;
 use super::reader::Section;
+use std::net::IpAddr;
+
+use crate::cni::standin;
 use crate::config::{Node, Steer};
 
 /// Longest interface name: the kernel's IFNAMSIZ without its closing zero.
 const MAX_INTERFACE: usize = 15;
+/// As many as can be listened on.
+const MAX_CLUSTER_DNS: usize = 8;
 const STEER: [(&str, Steer); 3] =
     [("kubelet", Steer::Kubelet), ("cni", Steer::Cni), ("service-ip", Steer::ServiceIp)];
 
@@ -16,17 +21,16 @@ pub(super) fn read(root: &Section<'_, '_>, report: &mut Report<'_>) -> Node {
     let mut node = Node { interface, ..Node::default() };
     table.boolean("leave_on_exit", &mut node.leave_on_exit, report);
     table.boolean("notrack", &mut node.notrack, report);
-    if node.notrack
-        && let Some(item) = table.item("notrack")
-    {
-        let hint = "a later version will; until then rules of your own can";
-        report.warning(item.at, &item.key, "notrack is not done by this version", hint);
-    }
     for item in
         table.list("steer", "\"kubelet\", \"cni\" or \"service-ip\"", 3, report).unwrap_or_default()
     {
         steer(&item, &mut node.steer, report);
     }
+    if table.item("cluster_dns").is_some() {
+        node.cluster_dns = addresses(&table, "cluster_dns", report);
+    }
+    node.stand_ins = addresses(&table, "stand_ins", report);
+    steered(&table, &node, report);
     node.name = table.item("name").and_then(|item| name(&item, report));
     node
 }
@@ -56,12 +60,42 @@ fn steer(item: &Item<'_, '_>, modes: &mut Vec<Steer>, report: &mut Report<'_>) {
         return;
     }
     modes.push(mode);
-    if mode != Steer::Kubelet {
-        let word = STEER.iter().find(|(_, known)| *known == mode).map_or("", |(word, _)| word);
-        let what = format!("steering by {word} is not done by this version");
-        let hint = "a later version will; until then name the listening address in the kubelet's \
-                    clusterDNS";
-        report.warning(item.at, &item.key, &what, hint);
+}
+
+fn addresses(table: &Section<'_, '_>, key: &str, report: &mut Report<'_>) -> Vec<IpAddr> {
+    let items = table.list(key, "addresses", MAX_CLUSTER_DNS, report).unwrap_or_default();
+    let address = |item: &Item<'_, '_>| {
+        let text = item.text(report, "an address in quotes, like \"10.96.0.10\"")?;
+        let address = text.parse::<IpAddr>().ok();
+        if address.is_none() {
+            let what = format!("{} is no address", quoted(text));
+            item.error(report, &what, "write an address without port, like \"10.96.0.10\"");
+        }
+        address
+    };
+    items.iter().filter_map(address).collect()
+}
+
+/// Whether what steers pods knows where from.
+fn steered(table: &Section<'_, '_>, node: &Node, report: &mut Report<'_>) {
+    let wants = |mode| node.steer.contains(&mode);
+    let needed = wants(Steer::Cni) || wants(Steer::ServiceIp);
+    let at = |key: &str| table.item(key).map_or(table.at, |item| item.at);
+    if needed && node.cluster_dns.is_empty() {
+        let hint = "write the addresses of the cluster's DNS Service, like [\"10.96.0.10\"]";
+        let what = "steering by cni or service-ip needs the addresses that pods ask";
+        report.error(at("steer"), "node.cluster_dns", what, hint);
+    }
+    if wants(Steer::Cni) && wants(Steer::ServiceIp) {
+        let hint = "keep one of them";
+        let what = "an address of the cluster's DNS cannot be redirected and bound here as well";
+        report.error(at("steer"), "node.steer", what, hint);
+    }
+    if wants(Steer::Cni)
+        && let Err(error) = standin::pairs(&node.cluster_dns, &node.stand_ins, &[])
+    {
+        let hint = "leave stand_ins out, or write one address for each of cluster_dns";
+        report.error(at("stand_ins"), "node.stand_ins", &error.to_string(), hint);
     }
 }
 

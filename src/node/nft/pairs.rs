@@ -69,6 +69,7 @@ pub(super) fn check_each(addresses: &[IpAddr]) -> Result<(), PlanError> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn ip(text: &str) -> IpAddr {

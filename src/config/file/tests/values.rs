@@ -122,6 +122,8 @@ fn every_key_arrives() {
         leave_on_exit: true,
         notrack: true,
         steer: vec![Steer::Kubelet],
+        cluster_dns: vec!["10.96.0.10".parse().unwrap()],
+        stand_ins: Vec::new(),
         name: Some("n".into()),
     };
     assert_eq!(config.node, node);
@@ -258,7 +260,7 @@ value = "never found"
 fn warnings() {
     let text = r#"[node]
 notrack = true
-steer = ["kubelet", "cni", "service-ip"]
+steer = ["kubelet"]
 [[route]]
 name = "a"
 suffixes = ["a"]
@@ -271,19 +273,12 @@ upstreams = ["10.0.0.1"]
 follow_private = true
 rebind_allow = ["c.b"]
 "#;
-    let hint = "a later version will; until then name the listening address in the kubelet's \
-        clusterDNS";
     assert_eq!(
         shown(&read(text).unwrap().warnings),
         [
-            "2:11 node.notrack: notrack is not done by this version; \
-             a later version will; until then rules of your own can"
-                .to_owned(),
-            format!("3:21 node.steer[1]: steering by cni is not done by this version; {hint}"),
-            format!("3:28 node.steer[2]: steering by service-ip is not done by this version; {hint}"),
             "4:1 route: no route has the suffix \".\": names outside all suffixes will be REFUSED; \
              add a route with suffixes = [\".\"] unless that is meant"
-                .into(),
+                .to_owned(),
             "7:26 route[0].upstreams[1]: \"10.0.0.1:53\" is listed twice; remove one of them".into(),
             "8:11 route[0].private: names of this route may be sent to another route's upstreams; \
              leave the key out unless that is meant"

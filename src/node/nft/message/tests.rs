@@ -1,5 +1,7 @@
 //! The bytes against a recorded exchange of `nft` 1.0.6, and against a second reading.
 
+#![allow(clippy::unwrap_used)]
+
 use proptest::prelude::*;
 
 use super::super::attr::Attrs;

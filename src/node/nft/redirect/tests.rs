@@ -1,5 +1,7 @@
 //! The redirect as a value: what it holds, and what it does not take.
 
+#![allow(clippy::unwrap_used)]
+
 use std::net::IpAddr;
 
 use super::super::message::Batch;

@@ -1,5 +1,7 @@
 //! Plans as values.
 
+#![allow(clippy::unwrap_used)]
+
 use super::super::expr::Expr;
 use super::*;
 

@@ -1,0 +1,196 @@
+//! Keeps the node's nf_tables rules while the daemon serves, and says that it is alive while it is.
+//!
+//! One thread of its own: the kernel may hold a caller while other programs change rules, and no query
+//! may wait for that. It beats only while a question to the daemon's own sockets is answered, so that
+//! pods get their answers from the cluster's DNS when we are dead, stopped, or deaf.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::config::Config;
+use crate::node::nft::NftError;
+use crate::node::nft::steer::{Beat, NodeTable, PULSE, Plan, retire_leftover};
+use crate::telemetry::logs::Every;
+
+/// How often the rules are looked at, whether they are whole.
+const REPAIR: Duration = Duration::from_secs(60);
+/// How long the daemon may take to answer itself: less than what is left of a beat's lifetime.
+const SELF_QUERY: Duration = Duration::from_millis(150);
+/// So many answers in a row are wanted before we count as alive again.
+const RECOVERED: u32 = 2;
+
+/// The thread that keeps the rules.
+pub(super) struct Steering {
+    stop: Sender<()>,
+    thread: JoinHandle<Option<NodeTable>>,
+    stays: bool,
+}
+
+impl Steering {
+    /// Makes the rules that the configuration asks for; `None` where it asks for none. To be called when
+    /// the daemon answers.
+    ///
+    /// # Errors
+    /// The rules cannot be made: what the kernel said.
+    pub fn start(config: &Config) -> Result<Option<Steering>, NftError> {
+        let Some(wanted) = config.node.steering(&config.listen.addresses) else {
+            forget_predecessor(config);
+            return Ok(None);
+        };
+        // While we are not alive, what the node itself asks of a stand-in goes to the cluster too.
+        let mut addresses = config.listen.addresses.clone();
+        addresses.retain(|addr| wanted.stand_ins.iter().all(|(_, ip)| *ip != addr.ip()));
+        let plan = Plan::new(wanted.local, wanted.stand_ins, wanted.services)?;
+        let table = NodeTable::install(plan)?;
+        let (stop, stopped) = channel();
+        let body = move || Keeper::new(table, addresses).run(&stopped);
+        let thread = std::thread::Builder::new().name("steering".to_owned()).spawn(body);
+        let thread = thread.map_err(|source| NftError::Failed {
+            what: "start the thread that keeps the rules".to_owned(),
+            source,
+            text: None,
+        })?;
+        tracing::info!("steering: rules are in place");
+        Ok(Some(Steering { stop, thread, stays: config.node.leave_on_exit }))
+    }
+
+    /// Steps aside: new queries go around us from here on, and the rules stay as they are until
+    /// [`Resting::end`].
+    pub fn rest(self) -> Resting {
+        drop(self.stop);
+        Resting { table: self.thread.join().ok().flatten(), stays: self.stays }
+    }
+}
+
+/// A daemon with another configuration may have been killed and have left its rules. Where we are not to
+/// touch the node we do not.
+fn forget_predecessor(config: &Config) {
+    if config.node.interface.is_none() {
+        return;
+    }
+    match retire_leftover(&[]) {
+        Ok(true) => tracing::info!("rules of an earlier start are gone"),
+        Ok(false) => {}
+        Err(error) => tracing::debug!(%error, "cannot look for rules of an earlier start"),
+    }
+}
+
+/// Rules whose daemon has stepped aside.
+pub(super) struct Resting {
+    table: Option<NodeTable>,
+    stays: bool,
+}
+
+impl Resting {
+    /// Takes the rules away, but for what pods that are redirected need to get answers at all.
+    pub fn end(self) {
+        let Some(table) = self.table.filter(|_| !self.stays) else { return };
+        if let Err(error) = table.retire() {
+            tracing::error!(%error, "cannot take the rules away");
+        }
+    }
+}
+
+struct Keeper {
+    table: NodeTable,
+    addresses: Vec<SocketAddr>,
+    /// Answers to ourselves in a row.
+    answers: u32,
+    alive: bool,
+    warnings: Every,
+}
+
+impl Keeper {
+    fn new(table: NodeTable, addresses: Vec<SocketAddr>) -> Keeper {
+        let warnings = Every::new(Duration::from_secs(10));
+        Keeper { table, addresses, answers: RECOVERED, alive: true, warnings }
+    }
+
+    /// Beats until told to stop; then steps aside and gives the table back.
+    fn run(mut self, stopped: &Receiver<()>) -> Option<NodeTable> {
+        let mut next_repair = Instant::now() + REPAIR;
+        loop {
+            let began = Instant::now();
+            self.pulse();
+            if began >= next_repair {
+                next_repair = began + REPAIR;
+                self.repair();
+            }
+            match stopped.recv_timeout(PULSE.saturating_sub(began.elapsed())) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        if let Err(error) = self.table.rest() {
+            tracing::error!(%error, "cannot step aside");
+        }
+        Some(self.table)
+    }
+
+    fn pulse(&mut self) {
+        match self.addresses.iter().try_for_each(|&addr| answers(addr)) {
+            Ok(()) => self.answers = self.answers.saturating_add(1),
+            Err(error) => {
+                self.answers = 0;
+                if let Some(held_back) = self.warnings.allow(Instant::now()) {
+                    tracing::error!(%error, held_back, "no answer from ourselves: stepping aside");
+                }
+            }
+        }
+        let alive = self.answers >= RECOVERED;
+        if alive && !self.alive {
+            tracing::info!("answering again: queries come to us");
+        }
+        let stopped = !alive && self.alive;
+        self.alive = alive;
+        let result = match (alive, stopped) {
+            (true, _) => self.table.beat(),
+            (false, true) => self.table.rest().map(|()| Beat::Kept),
+            (false, false) => Ok(Beat::Kept),
+        };
+        match result {
+            Ok(Beat::Kept) => {}
+            Ok(Beat::Repaired) => tracing::warn!("the rules were gone and are made again"),
+            Err(error) => self.complain(&error),
+        }
+    }
+
+    fn repair(&mut self) {
+        match self.table.repair() {
+            Ok(false) => {}
+            Ok(true) => tracing::warn!("the rules were changed and are made again"),
+            Err(error) => self.complain(&error),
+        }
+    }
+
+    fn complain(&mut self, error: &NftError) {
+        if let Some(held_back) = self.warnings.allow(Instant::now()) {
+            tracing::error!(%error, held_back, "cannot keep the rules");
+        }
+    }
+}
+
+/// Asks ourselves, from a port of its own, so that each of the shards has its turn.
+fn answers(addr: SocketAddr) -> io::Result<()> {
+    let any: SocketAddr = match addr {
+        SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
+        SocketAddr::V6(_) => ([0u16; 8], 0).into(),
+    };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(addr)?;
+    socket.set_read_timeout(Some(SELF_QUERY))?;
+    let (id, query) = super::picture::self_query();
+    socket.send(&query)?;
+    let mut answer = [0u8; 512];
+    let until = Instant::now() + SELF_QUERY;
+    while Instant::now() < until {
+        let len = socket.recv(&mut answer)?;
+        if len >= 12 && answer[..2] == id {
+            return Ok(());
+        }
+    }
+    Err(io::ErrorKind::TimedOut.into())
+}

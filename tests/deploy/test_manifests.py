@@ -1,0 +1,129 @@
+"""The manifests: rendered by kubectl, valid by Kubernetes' schemas, and at one with each other, with the
+daemon and with what README.md says."""
+
+import ipaddress
+import unittest
+
+import yaml
+
+from common import (DEPLOY, HORIZOND, KUSTOMIZE, LAYERS, MODES, TMP, VERSION, config, config_text,
+                    for_each, one, output, plugin_installs, pod, rendered, rendered_text, run)
+
+
+def validate(text):
+    path = TMP / "object.yaml"
+    path.write_text(text)
+    return run("kubernetes-validate", "--strict", path)
+
+
+def check(layer):
+    path = TMP / "horizond.toml"
+    path.write_text(config_text(layer))
+    return run(HORIZOND, "check", "--config", path)
+
+
+class Manifests(unittest.TestCase):
+    @for_each(LAYERS)
+    def test_the_schemas_hold(self, layer):
+        done = validate(rendered_text(layer))
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(done.stdout.count(" passed "), len(rendered(layer)), done.stdout)
+
+    def test_the_validator_sees_a_misspelt_key(self):
+        good = rendered_text("base")
+        bad = good.replace("priorityClassName:", "priorityclassName:")
+        self.assertNotEqual(good, bad)
+        self.assertNotEqual(validate(bad).returncode, 0)
+
+    def test_the_network_policy_is_valid_and_names_what_pods_ask(self):
+        text = (KUSTOMIZE / "networkpolicy.yaml").read_text()
+        done = validate(text)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        [rule] = yaml.safe_load(text)["spec"]["egress"]
+        allowed = {to["ipBlock"]["cidr"] for to in rule["to"]}
+        for mode in ["kubelet", "cni"]:
+            listen = config(f"overlays/{mode}")["listen"]["addresses"]
+            self.assertLessEqual({f"{address}/32" for address in listen}, allowed)
+        self.assertEqual({(53, "UDP"), (53, "TCP")}, {(p["port"], p["protocol"]) for p in rule["ports"]})
+
+    @for_each(LAYERS)
+    def test_every_configuration_is_good(self, layer):
+        done = check(layer)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(": good: ", done.stdout)
+
+    @for_each(MODES)
+    def test_the_readme_says_what_the_daemon_does_not_do(self, mode):
+        sections = {}
+        for part in (DEPLOY / "README.md").read_text().split("\n## ")[1:]:
+            title, _, text = part.partition("\n")
+            sections[title.strip("`")] = text
+        undone = "not done by this version" in check(f"overlays/{mode}").stdout
+        undone = undone or (mode == "cni" and not plugin_installs())
+        self.assertEqual("**Not in this version.**" in sections[mode], undone)
+
+    def test_the_base_steers_nobody(self):
+        self.assertEqual(config("base")["node"]["steer"], [])
+
+    @for_each(MODES)
+    def test_each_overlay_asks_for_its_mode(self, mode):
+        self.assertEqual(config(f"overlays/{mode}")["node"]["steer"], [mode])
+
+    @for_each(LAYERS)
+    def test_the_pod_may_do_what_it_needs_and_no_more(self, layer):
+        spec = pod(layer)
+        self.assertEqual(one(layer, "DaemonSet")["metadata"]["namespace"], "kube-system")
+        self.assertTrue(spec["hostNetwork"])
+        self.assertFalse(spec["automountServiceAccountToken"])
+        self.assertEqual(spec["priorityClassName"], "system-node-critical")
+        self.assertEqual(spec["tolerations"], [{"operator": "Exists"}])
+        for container in spec["containers"] + spec.get("initContainers", []):
+            may = container["securityContext"]
+            self.assertTrue(may["readOnlyRootFilesystem"])
+            self.assertFalse(may["allowPrivilegeEscalation"])
+            self.assertNotIn("privileged", may)
+            self.assertEqual(may["capabilities"]["drop"], ["ALL"])
+            self.assertEqual(container["image"], f"localhost/horizond:{VERSION}")
+
+    @for_each(LAYERS)
+    def test_pod_and_configuration_agree(self, layer):
+        spec, settings = pod(layer), config(layer)
+        [container] = spec["containers"]
+        [port] = container["ports"]
+        # The kubelet probes the node's address, not loopback.
+        self.assertEqual(settings["admin"]["address"], f"0.0.0.0:{port['containerPort']}")
+        for probe, path in [("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")]:
+            self.assertEqual(container[probe]["httpGet"], {"path": path, "port": port["name"]})
+        # The default of [listen] drain, and a netlink request's limit.
+        self.assertNotIn("drain", settings["listen"])
+        self.assertGreater(spec["terminationGracePeriodSeconds"], 5 + 5)
+        mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in spec["volumes"]}
+        self.assertEqual(mounts["config"]["mountPath"], "/etc/horizond")
+        self.assertEqual(volumes["config"]["configMap"]["name"],
+                         one(layer, "ConfigMap")["metadata"]["name"])
+        self.assertEqual(mounts["run"]["mountPath"], volumes["run"]["hostPath"]["path"])
+
+    def test_a_changed_configuration_is_rolled_out(self):
+        names = {one(layer, "ConfigMap")["metadata"]["name"] for layer in LAYERS}
+        self.assertEqual(len(names), len(LAYERS))
+
+    def test_the_kubelet_names_where_the_daemon_listens(self):
+        drop_in = yaml.safe_load((DEPLOY / "kubelet/20-horizond.conf").read_text())
+        self.assertEqual(drop_in["clusterDNS"], config("overlays/kubelet")["listen"]["addresses"])
+
+    def test_the_service_ip_does_not_loop(self):
+        layer = "overlays/service-ip"
+        service, settings = one(layer, "Service")["spec"], config(layer)
+        [cluster] = [route for route in settings["route"] if route["name"] == "cluster"]
+        self.assertEqual(cluster["upstreams"], [f"tcp://{service['clusterIP']}"])
+        self.assertNotIn(service["clusterIP"], settings["listen"]["addresses"])
+        # The Service that pods know, which is the other modes' upstream.
+        [other] = [r for r in config("overlays/kubelet")["route"] if r["name"] == "cluster"]
+        [known] = [upstream.removeprefix("tcp://") for upstream in other["upstreams"]]
+        self.assertIn(known, settings["listen"]["addresses"])
+        services = ipaddress.ip_network(cluster["reverse"][0])
+        self.assertIn(ipaddress.ip_address(service["clusterIP"]), services)
+
+    def test_kubectl_is_new_enough(self):
+        self.assertIn("Kustomize Version: v5.", output("kubectl", "version", "--client"))

@@ -1,0 +1,100 @@
+//! The daemon steps aside by itself: dead, stopped or told to end, it leaves pods to the cluster's own
+//! DNS behind a simulated kube-proxy, and takes them back when it answers again.
+
+use std::time::Duration;
+
+use horizond::node::nft::redirect;
+
+use crate::daemon::Settings;
+use crate::lab::{COREDNS, Lab, NODE_V4};
+use crate::pod::Pod;
+use crate::process::{PATIENCE, Service, wait_for};
+use crate::steering::{CLUSTER_V4, KUBE_PROXY, STAND_IN_V4, ip, nft, ruleset};
+use crate::witness::Witness;
+
+/// What the two answer.
+const NODE: &str = "192.0.2.10";
+const CLUSTER: &str = "192.0.2.96";
+/// A record that only the daemon has; it stands behind `[listen]`.
+const RECORD: &str =
+    "[[local.record]]\nname = \"who.example\"\ntype = \"A\"\nvalue = \"192.0.2.10\"\n";
+/// A pod's question may wait its second for nothing before the addresses cease to be alive.
+const SOON: Duration = Duration::from_secs(2);
+
+struct Place {
+    lab: Lab,
+    pod: Pod,
+    _cluster: Witness,
+    mode: &'static str,
+}
+
+impl Place {
+    fn new(mode: &'static str) -> Place {
+        let lab = Lab::new();
+        nft(&lab.node, KUBE_PROXY);
+        let cluster = Witness::start(&lab.coredns, CLUSTER, &[COREDNS]);
+        let pod = Pod::new(&lab);
+        if mode == "cni" {
+            lab.pod.run(|| redirect::add(&[(ip(CLUSTER_V4), ip(STAND_IN_V4))])).unwrap();
+        }
+        Place { lab, pod, _cluster: cluster, mode }
+    }
+
+    fn start(&self) -> Service {
+        let mode = self.mode;
+        let node =
+            format!("notrack = true\nsteer = [\"{mode}\"]\ncluster_dns = [\"{CLUSTER_V4}\"]\n");
+        Settings { node: &node, listen: RECORD, ..Settings::default() }.start(&self.lab)
+    }
+
+    /// Who answers a pod that asks the cluster's DNS.
+    fn who(&self, options: &str) -> String {
+        let question = format!("+timeout=1 @{CLUSTER_V4} {options} who.example A");
+        self.pod.dig(&question).data("A").concat()
+    }
+
+    fn becomes(&self, who: &str) {
+        wait_for(who, SOON, || (self.who("+notcp") == who).then_some(()));
+        assert_eq!(self.who("+tcp"), who);
+        assert_eq!(self.who("+notcp"), who);
+    }
+}
+
+fn steps_aside(mode: &'static str) {
+    let place = Place::new(mode);
+    let mut daemon = place.start();
+    place.becomes(NODE);
+    let own = format!("+timeout=1 @{NODE_V4} who.example A");
+    assert_eq!(place.pod.dig(&own).data("A").concat(), NODE);
+
+    daemon.freeze();
+    place.becomes(CLUSTER);
+    daemon.thaw();
+    place.becomes(NODE);
+
+    daemon.kill();
+    place.becomes(CLUSTER);
+    let mut daemon = place.start();
+    place.becomes(NODE);
+
+    daemon.terminate();
+    assert_eq!(daemon.wait(PATIENCE).code(), Some(0), "{}", daemon.log());
+    assert_eq!(place.who("+notcp"), CLUSTER);
+    assert_eq!(place.who("+tcp"), CLUSTER);
+    let left = ruleset(&place.lab.node);
+    match mode {
+        // Pods that are redirected still need to be led somewhere.
+        "cni" => assert!(left.contains(STAND_IN_V4) && !left.contains(NODE_V4), "{left}"),
+        _ => assert!(!left.contains("horizond"), "{left}"),
+    }
+}
+
+#[test]
+fn redirected_pods_are_left_to_the_cluster_while_the_daemon_does_not_answer() {
+    steps_aside("cni");
+}
+
+#[test]
+fn with_the_service_address_bound_here_pods_fall_through_while_the_daemon_does_not_answer() {
+    steps_aside("service-ip");
+}
