@@ -9,8 +9,8 @@ import unittest
 import urllib.error
 import urllib.request
 
-from common import (BOUND, DEPLOY, HORIZOND, LAYERS, PLUGIN, TMP, VERSION, addresses, config, config_text, for_each,
-                    output, pod, run, unit, wait_for)
+from common import (BOUND, DEPLOY, HORIZOND, LAYERS, PLUGIN, TMP, VERSION, addresses, config, config_text,
+                    for_each, output, pod, run, unit, wait_for)
 
 IMAGE = f"localhost/horizond:{VERSION}"
 RESOLVER = "192.0.2.53"
