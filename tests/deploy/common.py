@@ -17,7 +17,7 @@ MODES = ["kubelet", "cni", "service-ip"]
 LAYERS = ["base"] + [f"overlays/{mode}" for mode in MODES]
 TMP = Path(os.environ["DEPLOY_TMP"])
 HORIZOND = os.environ["HORIZOND"]
-PLUGIN = Path(HORIZOND).with_name("horizond-cni")  # where there is one
+PLUGIN = Path(HORIZOND).with_name("horizond-cni")
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
 # The longest wait for anything that must happen, in seconds.
 BOUND = 20
@@ -35,12 +35,6 @@ def output(*command, **more):
     if done.returncode != 0:
         raise AssertionError(f"{command}: status {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
-
-
-@functools.cache
-def plugin_installs():
-    """Whether the plugin can put itself onto a node, which the `cni` overlay needs."""
-    return PLUGIN.exists() and " install " in run(PLUGIN, "--help").stdout
 
 
 def wait_for(what, condition):
@@ -94,6 +88,14 @@ def config_text(layer):
 
 def config(layer):
     return tomllib.loads(config_text(layer))
+
+
+def addresses(layer):
+    """All that is listened on: what is listed, and what the mode brings, here the defaults."""
+    settings = config(layer)
+    steered = {"cni": ["169.254.20.11"], "service-ip": settings["node"].get("cluster_dns")}
+    return settings["listen"]["addresses"] + [
+        address for mode in settings["node"]["steer"] for address in steered.get(mode, [])]
 
 
 def unit():

@@ -7,7 +7,7 @@ import unittest
 
 import yaml
 
-from common import DEPLOY, HORIZOND, PLUGIN, TMP, config, pod, run, unit
+from common import DEPLOY, HORIZOND, PLUGIN, TMP, addresses, config, pod, run, unit
 
 # A plugin that says which versions it knows, in place of those that are not built here.
 ANY_PLUGIN = """#!/bin/sh
@@ -54,7 +54,7 @@ class Conflists(unittest.TestCase):
         shutil.copytree(DEPLOY / "cni", nets)
         plugins.mkdir()
         for name in {plugin["type"] for conflist in self.lists() for plugin in conflist["plugins"]}:
-            if name == PLUGIN.name and PLUGIN.exists():
+            if name == PLUGIN.name:
                 (plugins / name).symlink_to(PLUGIN)
             else:
                 (plugins / name).write_text(ANY_PLUGIN)
@@ -75,9 +75,8 @@ class Conflists(unittest.TestCase):
             self.assertEqual(plugin["type"], "horizond-cni")
             self.assertTrue(plugin["capabilities"]["dns"])
             named = set(plugin["nameservers"] + plugin["standIns"])
-            self.assertEqual(named, set(settings["listen"]["addresses"]))
-            [cluster] = [route for route in settings["route"] if route["name"] == "cluster"]
-            self.assertEqual([f"tcp://{ip}" for ip in plugin["clusterDNS"]], cluster["upstreams"])
+            self.assertEqual(named, set(addresses("overlays/cni")))
+            self.assertEqual(plugin["clusterDNS"], settings["node"]["cluster_dns"])
 
 
 class Scrape(unittest.TestCase):
