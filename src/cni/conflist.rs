@@ -135,9 +135,14 @@ impl Conflist {
         self.place().is_some()
     }
 
-    /// Whether plugins from the folder of the network's name are left out.
+    /// Whether plugins from the folder of the network's name are left out. libcni takes the word for it
+    /// as a text, too.
     pub fn is_closed(&self) -> bool {
-        self.keys.get("loadOnlyInlinedPlugins").and_then(Value::as_bool).unwrap_or(false)
+        match self.keys.get("loadOnlyInlinedPlugins") {
+            Some(Value::Bool(closed)) => *closed,
+            Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
+            _ => false,
+        }
     }
 
     /// Puts our entry at the end, so that the result that the runtime gets is ours; or sets these keys

@@ -17,10 +17,10 @@ use super::json::{MAX_STDIN, decode};
 use super::replace::{ReplaceError, make_directory, replace};
 use crate::files::{self, FileError};
 
-/// What is added to a list's file name for the one that is kept.
-const KEPT: &str = ".before-horizond";
-/// Our file in the folder of a network's name. It comes late in the alphabet, and so last.
-const DROP_IN: &str = "90-horizond-cni.conf";
+mod list;
+
+use list::List;
+
 /// What runtimes read in their directory.
 const READ: [&str; 3] = ["conf", "conflist", "json"];
 /// The most bytes of the plugin, with all that helps to debug it.
@@ -32,9 +32,9 @@ pub enum InstallError {
     /// A file cannot be read.
     #[error(transparent)]
     Read(#[from] FileError),
-    /// A file cannot be written.
-    #[error("cannot write {0}")]
-    Write(#[from] ReplaceError),
+    /// A file or directory cannot be found or written.
+    #[error(transparent)]
+    File(#[from] ReplaceError),
     /// A file's content.
     #[error("{} {source}", path.display())]
     Content {
@@ -214,56 +214,6 @@ fn take_from(file: &List) -> Result<Vec<String>, InstallError> {
         said.push(format!("{}: removed", drop_in.display()));
     }
     Ok(said)
-}
-
-/// A list on disk.
-struct List {
-    path: PathBuf,
-    text: Vec<u8>,
-    permissions: Permissions,
-    list: Conflist,
-}
-
-impl List {
-    fn open(path: &Path) -> Result<List, InstallError> {
-        // A link stays one: what it leads to is replaced.
-        let path = fs::canonicalize(path).map_err(ReplaceError::at(path))?;
-        let text = read_whole(&path)?;
-        let permissions = fs::metadata(&path).map_err(ReplaceError::at(&path))?.permissions();
-        let list = Conflist::parse(&text).map_err(content(&path))?;
-        Ok(List { path, text, permissions, list })
-    }
-
-    fn kept(&self) -> PathBuf {
-        let mut path = self.path.clone().into_os_string();
-        path.push(KEPT);
-        path.into()
-    }
-
-    fn drop_in(&self) -> PathBuf {
-        self.path.with_file_name(self.list.name().as_str()).join(DROP_IN)
-    }
-
-    fn write(&self, text: &[u8]) -> Result<(), InstallError> {
-        self.check_unchanged()?;
-        Ok(replace(&self.path, text, self.permissions.clone())?)
-    }
-
-    /// Others write it too, when their network starts.
-    fn check_unchanged(&self) -> Result<(), InstallError> {
-        if read_whole(&self.path)? == self.text {
-            return Ok(());
-        }
-        Err(refused(&self.path, "changed by another program just now; try again"))
-    }
-}
-
-fn read_whole(path: &Path) -> Result<Vec<u8>, InstallError> {
-    let text = files::read(path, MAX_STDIN)?;
-    if text.len() > MAX_STDIN {
-        return Err(refused(path, format!("longer than {MAX_STDIN} bytes")));
-    }
-    Ok(text)
 }
 
 /// The list that the runtime takes.

@@ -107,7 +107,7 @@ fn a_list_behind_a_link() {
 #[test]
 fn a_file_in_the_networks_folder() {
     let (home, place) = directory(&[("10-cbr0.conflist", LIST)]);
-    let path = home.path().join("cbr0").join(DROP_IN);
+    let path = home.path().join("cbr0").join("90-horizond-cni.conf");
     assert!(put_drop_in(&place, &Map::new()).unwrap().ends_with("90-horizond-cni.conf: written"));
     let keys = json!({"redirect": "required"}).as_object().unwrap().clone();
     put_drop_in(&place, &keys).unwrap();
@@ -123,9 +123,12 @@ fn a_file_in_the_networks_folder() {
     assert_eq!(names(home.path()), ["10-cbr0.conflist"]);
     put_entry(&place, &Map::new()).unwrap();
     assert!(put_drop_in(&place, &Map::new()).unwrap_err().to_string().contains("already"));
-    let closed = LIST.replace("\"name\"", "\"loadOnlyInlinedPlugins\": true, \"name\"");
-    let (_home, place) = directory(&[("a.conflist", &closed)]);
-    assert!(put_drop_in(&place, &Map::new()).unwrap_err().to_string().contains("keeps the folder"));
+    for word in ["true", "\"True\""] {
+        let key = format!("\"loadOnlyInlinedPlugins\": {word}, \"name\"");
+        let (_home, place) = directory(&[("a.conflist", &LIST.replace("\"name\"", &key))]);
+        let error = put_drop_in(&place, &Map::new()).unwrap_err().to_string();
+        assert!(error.contains("keeps the folder"), "{error}");
+    }
 }
 
 #[test]

@@ -1,0 +1,73 @@
+//! A list of plugins in its file, and the files beside it that are ours.
+
+use std::fs::{self, Permissions};
+use std::path::{Path, PathBuf};
+
+use super::{InstallError, content, refused};
+use crate::cni::conflist::Conflist;
+use crate::cni::json::MAX_STDIN;
+use crate::cni::replace::{ReplaceError, replace};
+use crate::files;
+
+/// What is added to a list's file name for the one that is kept.
+const KEPT: &str = ".before-horizond";
+/// Our file in the folder of a network's name. It comes late in the alphabet, and so last.
+const DROP_IN: &str = "90-horizond-cni.conf";
+
+/// A list on disk.
+pub(super) struct List {
+    /// Where it is, links followed.
+    pub path: PathBuf,
+    /// As it was read.
+    pub text: Vec<u8>,
+    /// The file's.
+    pub permissions: Permissions,
+    /// As it was understood.
+    pub list: Conflist,
+}
+
+impl List {
+    /// Reads it.
+    pub fn open(path: &Path) -> Result<List, InstallError> {
+        // A link stays one: what it leads to is replaced.
+        let path = fs::canonicalize(path).map_err(ReplaceError::at(path))?;
+        let text = read_whole(&path)?;
+        let permissions = fs::metadata(&path).map_err(ReplaceError::at(&path))?.permissions();
+        let list = Conflist::parse(&text).map_err(content(&path))?;
+        Ok(List { path, text, permissions, list })
+    }
+
+    /// Where it is kept as it was without us.
+    pub fn kept(&self) -> PathBuf {
+        let mut path = self.path.clone().into_os_string();
+        path.push(KEPT);
+        path.into()
+    }
+
+    /// Where our file in the folder of its name is.
+    pub fn drop_in(&self) -> PathBuf {
+        self.path.with_file_name(self.list.name().as_str()).join(DROP_IN)
+    }
+
+    /// Puts another text in its place, if that still has what was read.
+    pub fn write(&self, text: &[u8]) -> Result<(), InstallError> {
+        self.check_unchanged()?;
+        Ok(replace(&self.path, text, self.permissions.clone())?)
+    }
+
+    /// Others write it too, when their network starts.
+    pub fn check_unchanged(&self) -> Result<(), InstallError> {
+        if read_whole(&self.path)? == self.text {
+            return Ok(());
+        }
+        Err(refused(&self.path, "changed by another program just now; try again"))
+    }
+}
+
+fn read_whole(path: &Path) -> Result<Vec<u8>, InstallError> {
+    let text = files::read(path, MAX_STDIN)?;
+    if text.len() > MAX_STDIN {
+        return Err(refused(path, format!("longer than {MAX_STDIN} bytes")));
+    }
+    Ok(text)
+}
