@@ -102,7 +102,7 @@ pub enum Ttl {
 /// Writes the answer for one client into `out` and returns its length: at most `ask.room` and
 /// `out.len()` bytes. Where records do not fit, TC is set and as many whole records as fit are
 /// kept, from the front (RFC 2181, 9). `note` is an extended error beside the answer's own.
-/// Returns 0 if not even header, question and OPT fit, which takes an `out` under 300 bytes.
+/// Returns 0 if not even header, question and OPT fit, which takes an `out` under 316 bytes.
 #[inline]
 pub fn answer(
     answer: View<'_>,
