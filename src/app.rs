@@ -22,6 +22,7 @@ use crate::node::holder::{self, PortTaken, Proto};
 use crate::node::link::{self, Link};
 use crate::node::nft::NftError;
 use crate::node::{NodeError, addresses};
+use crate::pods::Namespaces;
 use crate::serve::{Desk, Server};
 use crate::sys;
 use crate::telemetry::metrics::{Metrics, MetricsError};
@@ -31,6 +32,7 @@ use crate::time::Clock;
 
 mod hosts;
 mod picture;
+mod pods;
 mod signals;
 mod steering;
 mod upstreams;
@@ -130,6 +132,8 @@ async fn serve(config: &Config, options: &Options, signals: Signals) -> Result<(
     let mut hosts = HostsFile::of(&config.local);
     hosts.iter_mut().for_each(|hosts| hosts.load(&server));
 
+    let pods = pods::load(&config.pods, &server);
+
     let (threads, picture) = start(config, options, &server, sockets, shards)?;
     let stats = threads.admin_stats();
     let metrics = Metrics::new(threads.stats.clone(), Arc::clone(&picture) as Arc<_>)?;
@@ -156,6 +160,9 @@ async fn serve(config: &Config, options: &Options, signals: Signals) -> Result<(
     if let Some(hosts) = hosts {
         let server = Arc::clone(&server);
         watchers.spawn(async move { _ = hosts.follow(hosts::EVERY, server).await });
+    }
+    if let Some(pods) = pods {
+        watchers.spawn(pods::follow(pods, Arc::clone(&server)));
     }
     tracing::info!(
         listen = %join(&config.listen.addresses),
@@ -254,11 +261,10 @@ fn start(
     sockets: Sockets,
     shards: usize,
 ) -> Result<(Threads, Arc<Picture>), AppError> {
-    let routes = config.routes.len();
     let names = config.routes.iter().map(|route| route.name.clone()).collect();
     let (log, writer) = QueryLog::start(config.log.queries, config.log.format, names, io::stdout())
         .map_err(system("query log"))?;
-    let stats: Vec<_> = (0..shards + 2).map(|_| Arc::new(Stats::new(routes))).collect();
+    let stats: Vec<_> = (0..shards + 2).map(|_| Arc::new(counters(config))).collect();
     let inboxes = (0..shards)
         .map(|_| Inbox::new(config.listen.in_flight).map(Arc::new))
         .collect::<io::Result<Vec<_>>>()
@@ -299,6 +305,15 @@ fn start(
     });
     let threads = Threads { shards: handles, tcp, inboxes, stop_tcp, ended, log: writer, stats };
     Ok((threads, picture))
+}
+
+/// A thread's counters.
+fn counters(config: &Config) -> Stats {
+    let stats = Stats::new(config.routes.len());
+    match config.pods.metrics && config.pods.dir.is_some() {
+        true => stats.with_namespaces(Namespaces::slots(config.pods.namespaces)),
+        false => stats,
+    }
 }
 
 /// Says that a thread has ended, in whatever way: a panic must not leave the daemon running with a

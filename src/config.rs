@@ -48,6 +48,8 @@ pub struct Config {
     pub admit: Admit,
     /// Names answered without an upstream.
     pub local: Local,
+    /// Who asks, as the CNI plugin wrote it down.
+    pub pods: Pods,
     /// HTTP endpoints and the control socket.
     pub admin: Admin,
     /// Event log and query log.
@@ -385,6 +387,18 @@ pub enum SingleLabel {
     NoData,
     /// Routed like any name.
     Forward,
+}
+
+/// `[pods]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pods {
+    /// Where the CNI plugin writes the pods' records, followed while they change; an absolute path,
+    /// which need not be there. `None` (`""`) = off. Default `/run/horizond/pods`.
+    pub dir: Option<PathBuf>,
+    /// Whether requests are counted by namespace; default false.
+    pub metrics: bool,
+    /// Namespaces that are counted apart, the rest together; 1..=1000, default 64.
+    pub namespaces: usize,
 }
 
 /// `[admin]`

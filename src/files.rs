@@ -34,10 +34,23 @@ pub enum FileError {
 /// # Errors
 /// Says that the file cannot be read, or is none. A pipe does not block it.
 pub fn read(path: &Path, most: usize) -> Result<Vec<u8>, FileError> {
+    read_with(path, most, 0)
+}
+
+/// Like [`read`], but a symbolic link at the end of the path is an error: nobody who may write into
+/// the directory can have another file read.
+///
+/// # Errors
+/// As [`read`]'s, and for a link.
+pub fn read_itself(path: &Path, most: usize) -> Result<Vec<u8>, FileError> {
+    read_with(path, most, libc::O_NOFOLLOW)
+}
+
+fn read_with(path: &Path, most: usize, flags: libc::c_int) -> Result<Vec<u8>, FileError> {
     let failed = |source| FileError::Io { path: path.to_owned(), source };
     // O_NONBLOCK: opening a pipe would wait for a writer.
-    let file =
-        OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(failed)?;
+    let flags = flags | libc::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
     if !file.metadata().map_err(failed)?.is_file() {
         return Err(FileError::NotAFile { path: path.to_owned() });
     }

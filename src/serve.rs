@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use crate::answer::{self, Answer};
 use crate::cache::{Entry, Freshness, Front, Hashed, Key, Probe, SharedKey};
 use crate::config::Refuse;
+use crate::pods;
 use crate::respond::{self, Ask, Ttl};
 use crate::telemetry::labels::{DropReason, Family, Kind, Proto, Source};
 use crate::telemetry::querylog::{QueryLog, Record};
@@ -107,9 +108,12 @@ pub struct Desk {
     /// This thread's counters.
     pub stats: Arc<Stats>,
     log: QueryLog,
-    /// The server's count of changes that `acls` and `routes` belong to.
+    /// The server's count of changes that `acls`, `pods` and `routes` belong to.
     changes: u64,
     acls: Arc<Acls>,
+    pods: Arc<pods::Table>,
+    /// Whether requests are counted by namespace.
+    by_namespace: bool,
     routes: Rc<RouteView>,
     /// Hits of the batch by route, for the histogram.
     hits: Vec<Cell<u64>>,
@@ -134,16 +138,32 @@ impl Desk {
         // Read before what it counts: what is replaced from here on is seen with the first batch.
         let changes = server.changes();
         let acls = server.acls.load_full();
+        let pods = server.pods.load();
+        let by_namespace = stats.counts_namespaces();
         let routes = Rc::new(RouteView(server.routes.load_full()));
         let hits = vec![Cell::new(0); server.policies.len()];
         let front = RefCell::new(Front::new(server.front));
         let epoch = server.cache.epoch();
         let next_clean = server.clock.now() + CLEAN_EVERY;
         let renewals = RefCell::default();
-        Desk { server, stats, log, changes, acls, routes, hits, front, renewals, next_clean, epoch }
+        Desk {
+            server,
+            stats,
+            log,
+            changes,
+            acls,
+            pods,
+            by_namespace,
+            routes,
+            hits,
+            front,
+            renewals,
+            next_clean,
+            epoch,
+        }
     }
 
-    /// Looks whether access lists or upstreams were replaced; true if the upstreams were. To be
+    /// Looks whether access lists, pods or upstreams were replaced; true if the upstreams were. To be
     /// called once a batch.
     #[inline]
     pub fn refresh(&mut self) -> bool {
@@ -158,6 +178,7 @@ impl Desk {
         }
         self.changes = changes;
         self.acls = self.server.acls.load_full();
+        self.pods = self.server.pods.load();
         let routes = self.server.routes.load_full();
         let changed = !Arc::ptr_eq(&routes, &self.routes.0);
         if changed {
@@ -216,6 +237,9 @@ impl Desk {
         }
         if self.is_over_rate(client, now) {
             return self.turn_away(packet, &query, client, out);
+        }
+        if self.by_namespace {
+            self.count_namespace(client);
         }
         let ask = self.ask_of(&query, client);
         if query.qclass != CLASS_IN {
@@ -353,6 +377,12 @@ impl Desk {
         self.stats.response_size(client.proto, len);
     }
 
+    #[inline(never)]
+    fn count_namespace(&self, client: Client) {
+        let pod = self.pods.find(client.addr.ip());
+        self.stats.namespace(pod.map_or(0, |pod| pod.slot));
+    }
+
     #[cold]
     fn log_query(&self, name: &[u8], qtype: u16, client: Client, line: Line) {
         let mut record = Record::new(name, client.addr, SystemTime::now());
@@ -363,6 +393,7 @@ impl Desk {
         record.route = line.route;
         record.duration = line.took;
         record.size = line.size as u16;
+        record.pod = self.pods.find(client.addr.ip()).cloned();
         self.log.log(&self.stats, record);
     }
 }

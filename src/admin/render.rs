@@ -57,6 +57,15 @@ fn head(status: &Status) -> String {
             share(cache.hits, cache.misses)
         ),
     );
+    if status.pods.dir.is_some() {
+        let pods = &status.pods;
+        let mut text = counted(pods.count as u64, "pod", "pods");
+        if pods.refused > 0 {
+            let files = counted(pods.refused as u64, "file is", "files are");
+            text.push_str(&format!("; {files} no record"));
+        }
+        line("pods", text);
+    }
     out
 }
 
@@ -180,7 +189,7 @@ fn bytes(n: u64) -> String {
 pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::admin::status::{CacheStatus, ConfigStatus};
+    use crate::admin::status::{CacheStatus, ConfigStatus, PodsStatus};
 
     /// A daemon with three routes.
     pub(in crate::admin) fn example() -> Status {
@@ -215,6 +224,13 @@ pub(super) mod tests {
                 hits: 3,
                 misses: 1,
             },
+            pods: PodsStatus {
+                dir: Some("/run/horizond/pods".into()),
+                count: 2,
+                records: 3,
+                refused: 1,
+                last: Vec::new(),
+            },
             routes: vec![
                 RouteStatus::new(
                     "cluster",
@@ -240,6 +256,7 @@ listen    169.254.20.10:53 [fd00::a]:53; 2 shards
 own       10.0.0.4 ::1
 queries   5000; 4 in flight, 5 waiting
 cache     12 entries, 1.5 KiB of 64.0 MiB; 3 hits, 1 miss (75.0% hits)
+pods      2 pods; 1 file is no record
 
 ROUTE     SUFFIXES           PRIVATE  UPSTREAM             HEALTH  SRTT    IN FLIGHT  REQUESTS  FAILURES
 cluster   cluster.local. +1  yes      udp://10.96.0.10:53  up      0.4 ms  2          1000      3

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::pods::Table;
+
 /// The most suffixes of a route that are listed.
 pub const SUFFIXES: usize = 100;
 
@@ -38,6 +40,9 @@ pub struct Status {
     pub waiting: u64,
     /// The cache.
     pub cache: CacheStatus,
+    /// The pods; none where the daemon is of a version that knows none.
+    #[serde(default)]
+    pub pods: PodsStatus,
     /// The routes in the order of the configuration.
     pub routes: Vec<RouteStatus>,
 }
@@ -64,6 +69,59 @@ pub struct CacheStatus {
     pub hits: u64,
     /// Queries that were not.
     pub misses: u64,
+}
+
+/// The most records of pods that are listed.
+pub const PODS: usize = 100;
+
+/// The pods that are known from their records.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct PodsStatus {
+    /// The directory of the records; `None` where it is not looked at.
+    pub dir: Option<PathBuf>,
+    /// Pods; one in several networks counts once.
+    pub count: usize,
+    /// Records that are used.
+    pub records: usize,
+    /// Files in the directory that are called like records and are none.
+    pub refused: usize,
+    /// The [`PODS`] records that were written last, the last first.
+    pub last: Vec<PodStatus>,
+}
+
+/// A pod in one network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PodStatus {
+    /// Its namespace, where known.
+    pub namespace: Option<String>,
+    /// Its name, where known.
+    pub name: Option<String>,
+    /// Its UID, where known.
+    pub uid: Option<String>,
+    /// The network.
+    pub network: String,
+    /// Its addresses in it.
+    pub addresses: Vec<IpAddr>,
+}
+
+impl PodsStatus {
+    /// Of the pods of a directory, which is not looked at where it is `None`.
+    pub fn of(dir: Option<PathBuf>, table: &Table) -> PodsStatus {
+        let last = table.records().iter().rev().take(PODS).map(|pod| PodStatus {
+            namespace: pod.namespace.as_deref().map(str::to_owned),
+            name: pod.name.as_deref().map(str::to_owned),
+            uid: pod.uid.as_deref().map(str::to_owned),
+            network: pod.network.to_string(),
+            addresses: pod.addresses.to_vec(),
+        });
+        PodsStatus {
+            dir,
+            count: table.len(),
+            records: table.records().len(),
+            refused: table.refused(),
+            last: last.collect(),
+        }
+    }
 }
 
 /// One route.

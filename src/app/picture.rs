@@ -11,7 +11,9 @@ use tokio::net::{TcpStream, UdpSocket};
 
 use crate::admin::control::StatusSource;
 use crate::admin::http::Ready;
-use crate::admin::status::{CacheStatus, ConfigStatus, RouteStatus, Status, UpstreamStatus};
+use crate::admin::status::{
+    CacheStatus, ConfigStatus, PodsStatus, RouteStatus, Status, UpstreamStatus,
+};
 use crate::config::Config;
 use crate::listen::Inbox;
 use crate::serve::Server;
@@ -89,6 +91,14 @@ impl Facts for Picture {
         self.tcp_open.load(Ordering::Relaxed) as u64
     }
 
+    fn pods(&self) -> u64 {
+        self.server.pods.load().len() as u64
+    }
+
+    fn namespaces(&self) -> Vec<String> {
+        self.server.pods.load().namespaces().iter().map(ToString::to_string).collect()
+    }
+
     fn config_hash(&self) -> u64 {
         self.config.hash
     }
@@ -121,6 +131,7 @@ impl StatusSource for Picture {
                 hits: sum(&|route| seen.hits(route)),
                 misses: sum(&|route| seen.misses(route)),
             },
+            pods: PodsStatus::of(self.config.pods.dir.clone(), &self.server.pods.load()),
             routes: self.route_statuses(),
         }
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    Admin, Admit, Cache, Config, Listen, Local, Node, Over, Prefix, PrivateReverse, Refuse,
+    Admin, Admit, Cache, Config, Listen, Local, Node, Over, Pods, Prefix, PrivateReverse, Refuse,
     SingleLabel, Source, Tcp,
 };
 
@@ -92,6 +92,13 @@ impl Default for Local {
             records: Vec::new(),
             rewrites: Vec::new(),
         }
+    }
+}
+
+impl Default for Pods {
+    fn default() -> Pods {
+        let dir = Some(PathBuf::from("/run/horizond/pods"));
+        Pods { dir, metrics: false, namespaces: 64 }
     }
 }
 

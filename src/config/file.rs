@@ -91,6 +91,7 @@ fn walk(tree: &DeTable<'_>, report: &mut Report<'_>) -> Config {
     let routes = route::read(&root, cache.stale, report);
     let admit = tables::admit(&root, report);
     let local = local::read(&root, report);
+    let pods = tables::pods(&root, report);
     let (admin, admin_at) = tables::admin(&root, report);
     let log = tables::log(&root, report);
     checks::run(&listen, &routes, &admin, admin_at, report);
@@ -101,6 +102,7 @@ fn walk(tree: &DeTable<'_>, report: &mut Report<'_>) -> Config {
         cache,
         admit,
         local,
+        pods,
         admin,
         log,
         hash: 0,

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::Servers;
 use crate::config::{
-    Admin, Admit, Cache, Config, Listen, Local, Log, Node, Policy, Prefix, Refuse, Route, Source,
-    Tcp, Transport, UpstreamAddr, UpstreamSource,
+    Admin, Admit, Cache, Config, Listen, Local, Log, Node, Pods, Policy, Prefix, Refuse, Route,
+    Source, Tcp, Transport, UpstreamAddr, UpstreamSource,
 };
 use crate::wire::name::Name;
 
@@ -66,6 +66,7 @@ pub fn config(
             ..Admit::default()
         },
         local: Local::default(),
+        pods: Pods { dir: None, ..Pods::default() },
         admin: Admin { address: admin, control },
         log: Log {
             level: Default::default(),

@@ -3,6 +3,7 @@
 use super::{Client, Desk, Reply, Step};
 use crate::answer::{Answer, Question};
 use crate::cache::{Entry, Freshness, Key};
+use crate::cni::record::SearchFrom;
 use crate::compose;
 use crate::local::chaos::{self, Topic};
 use crate::respond::Ask;
@@ -59,12 +60,7 @@ impl Desk {
         match topic {
             Topic::Version => vec![concat!("horizond ", env!("CARGO_PKG_VERSION")).to_owned()],
             Topic::Identity => vec![self.server.node.to_string()],
-            Topic::Whoami => vec![format!(
-                "client {} port {} {}",
-                client.addr.ip().to_canonical(),
-                client.addr.port(),
-                client.proto.as_str()
-            )],
+            Topic::Whoami => self.whoami(client),
             Topic::Routes => self.routes().iter().map(|route| self.route_row(route)).collect(),
             Topic::Upstreams => self
                 .routes()
@@ -78,6 +74,30 @@ impl Desk {
             Topic::Cache => self.cache_rows(),
             Topic::Explain(name) => self.explain(name, client, now),
         }
+    }
+
+    /// The client, and the pod behind it: what its record says, no more.
+    fn whoami(&self, client: Client) -> Vec<String> {
+        let (ip, port) = (client.addr.ip().to_canonical(), client.addr.port());
+        let mut rows = vec![format!("client {ip} port {port} {}", client.proto.as_str())];
+        let Some(pod) = self.pods.find(ip) else { return rows };
+        let known = |text: &Option<Box<str>>| text.as_deref().unwrap_or("unknown").to_owned();
+        rows.push(format!("pod {}", known(&pod.name)));
+        rows.push(format!("namespace {}", known(&pod.namespace)));
+        rows.push(format!("network {}", pod.network));
+        rows.push(match pod.search.len() {
+            0 => "search list unknown".to_owned(),
+            _ => {
+                let search: Vec<_> = pod.search.iter().map(Name::to_string).collect();
+                let from = match pod.search_from {
+                    SearchFrom::Runtime => "the runtime",
+                    SearchFrom::Configuration => "the plugin's configuration",
+                };
+                format!("search {} (from {from})", search.join(" "))
+            }
+        });
+        rows.extend(pod.ndots.map(|ndots| format!("ndots {ndots}")));
+        rows
     }
 
     fn route_row(&self, route: &RouteState) -> String {
@@ -114,7 +134,9 @@ impl Desk {
     fn explain(&self, name: &Name, client: Client, now: Tick) -> Vec<String> {
         let wire = name.as_wire();
         let ip = client.addr.ip().to_canonical();
-        let mut rows = vec![format!("name {name}"), format!("client {ip} is allowed to ask")];
+        let pod = self.pods.find(ip).map_or_else(String::new, |pod| format!(", pod {pod},"));
+        let client = format!("client {ip}{pod} is allowed to ask");
+        let mut rows = vec![format!("name {name}"), client];
         let rewritten = self.server.rewrites.find(wire).map(|rewritten| rewritten.name);
         rows.extend(rewritten.as_ref().map(|to| format!("asked for as {to}")));
         let wire = rewritten.as_ref().map_or(wire, Name::as_wire);

@@ -15,6 +15,7 @@ use crate::cache::{Cache, Front};
 use crate::coalesce::Flights;
 use crate::config::{Config, Nat64, Refuse, Source as ClientSource};
 use crate::local;
+use crate::pods;
 use crate::route::RouteTable;
 use crate::time::Clock;
 use crate::upstream::Routes;
@@ -31,12 +32,14 @@ pub struct Server {
     pub local: local::Data,
     /// What the configuration says of each route.
     pub policies: Box<[RoutePolicy]>,
-    /// Counts the replacements of the next two.
+    /// Counts the replacements of the next three.
     changes: AtomicU64,
     /// The routes' upstreams, replaced when a resolver file changes.
     pub routes: ArcSwap<Routes>,
     /// Who may ask, replaced when the host's addresses change.
     pub acls: ArcSwap<Acls>,
+    /// Whose clients' addresses are, replaced when pods come and go.
+    pub pods: pods::Known,
     /// Name of this node, for `id.server` and NSID; 1 to 255 bytes.
     pub node: Box<str>,
     /// The clock of all ticks.
@@ -123,6 +126,7 @@ impl Server {
             routes: ArcSwap::from_pointee(routes),
             changes: AtomicU64::new(0),
             acls: ArcSwap::default(),
+            pods: pods::Known::default(),
             node: node.into(),
             clock,
             cookies: Cookies::new(config.admit.cookie_secret.as_ref()),
@@ -156,7 +160,13 @@ impl Server {
         self.changes.fetch_add(1, Ordering::Release);
     }
 
-    /// Changes whenever the lists of clients or the upstreams were replaced.
+    /// Takes over the pods; in force with each thread's next batch.
+    pub fn set_pods(&self, pods: pods::Table) {
+        self.pods.store(pods);
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// Changes whenever the lists of clients, the pods or the upstreams were replaced.
     #[inline]
     pub(super) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)

@@ -85,6 +85,7 @@ impl Collector for Horizond {
         cache_counters(&sums, &routes, &mut out);
         cache_contents(&self.facts.cache(), &names, &mut out);
         upstreams(self.facts.upstreams(), &mut out);
+        by_namespace(&sums, &self.facts.namespaces(), &mut out);
         gauges(self.facts.as_ref(), &mut out);
         out
     }
@@ -224,12 +225,24 @@ fn upstreams(facts: Vec<UpstreamFacts>, out: &mut Vec<MetricFamily>) {
     out.push(family::UPSTREAM_DURATION.of(durations.collect()));
 }
 
+/// Nothing at all where it is not counted.
+fn by_namespace(sums: &Snapshot, names: &[String], out: &mut Vec<MetricFamily>) {
+    let counted = |(slot, name): (usize, &String)| {
+        Some(family::NAMESPACE_REQUESTS.counter(&[name.as_str()], sums.namespace(slot)?))
+    };
+    let metrics: Vec<_> = names.iter().enumerate().filter_map(counted).collect();
+    if !metrics.is_empty() {
+        out.push(family::NAMESPACE_REQUESTS.of(metrics));
+    }
+}
+
 fn gauges(facts: &dyn Facts, out: &mut Vec<MetricFamily>) {
     let hash = format!("{:016x}", facts.config_hash());
     for (family, labels, value) in [
         (&family::IN_FLIGHT, &[][..], facts.in_flight()),
         (&family::WAITING, &[], facts.waiting()),
         (&family::TCP_CONNECTIONS, &[], facts.tcp_connections()),
+        (&family::PODS, &[], facts.pods()),
         (&family::CONFIG_INFO, &[hash.as_str()], 1),
         (&family::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1),
     ] {

@@ -6,6 +6,7 @@
 
 use std::io::{self, BufWriter, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -14,6 +15,7 @@ use super::labels::{Proto, ShedReason, Source};
 use super::logs::Every;
 use super::stats::Stats;
 use crate::config::{LogFormat, QueryLog as Mode};
+use crate::pods::Pod;
 use crate::wire::name::MAX_NAME;
 
 mod line;
@@ -45,6 +47,8 @@ pub struct Record {
     pub duration: Duration,
     /// Bytes of the answer.
     pub size: u16,
+    /// The pod that asked, where it is known.
+    pub pod: Option<Arc<Pod>>,
 }
 
 impl Record {
@@ -66,6 +70,7 @@ impl Record {
             route: super::stats::NO_ROUTE,
             duration: Duration::ZERO,
             size: 0,
+            pod: None,
         }
     }
 

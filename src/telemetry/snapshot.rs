@@ -13,6 +13,7 @@ use super::stats::{NO_ROUTE, Stats, layout};
 pub struct Snapshot {
     slots: usize,
     cells: Vec<u64>,
+    namespaces: Vec<u64>,
 }
 
 impl Snapshot {
@@ -25,7 +26,16 @@ impl Snapshot {
                 *sum = sum.wrapping_add(value);
             }
         }
-        Snapshot { slots, cells }
+        let mut namespaces = Vec::new();
+        for stats in stats {
+            for (slot, value) in stats.read_namespaces().enumerate() {
+                if slot == namespaces.len() {
+                    namespaces.push(0u64);
+                }
+                namespaces[slot] = namespaces[slot].wrapping_add(value);
+            }
+        }
+        Snapshot { slots, cells, namespaces }
     }
 
     /// Queries of a route. `type_index` as in [`super::labels::type_index`].
@@ -77,6 +87,11 @@ impl Snapshot {
     pub fn durations(&self, route: u16, source_index: usize) -> Distribution {
         let base = layout::in_block(self.slot(route), layout::duration(source_index));
         self.distribution(base, DURATION_BUCKETS)
+    }
+
+    /// Queries of a namespace's clients, by its slot; `None` where they are not counted.
+    pub fn namespace(&self, slot: usize) -> Option<u64> {
+        self.namespaces.get(slot).copied()
     }
 
     /// Sizes of queries in bytes.

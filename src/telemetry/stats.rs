@@ -102,6 +102,8 @@ pub struct Stats {
     /// Blocks, [`NO_ROUTE`]'s included.
     slots: usize,
     lines: Box<[Line]>,
+    /// Requests by namespace; empty where they are not counted.
+    namespaces: Box<[Line]>,
 }
 
 impl Stats {
@@ -110,7 +112,27 @@ impl Stats {
     pub fn new(routes: usize) -> Stats {
         let slots = routes.min(MAX_ROUTES) + 1;
         let cells = layout::in_block(slots, 0);
-        Stats { slots, lines: (0..cells / LINE).map(|_| Line::default()).collect() }
+        Stats { slots, lines: lines(cells), namespaces: Box::default() }
+    }
+
+    /// Counts requests by namespace too, in so many slots.
+    #[must_use]
+    pub fn with_namespaces(mut self, slots: usize) -> Stats {
+        self.namespaces = lines(slots);
+        self
+    }
+
+    /// Whether requests are counted by namespace.
+    pub fn counts_namespaces(&self) -> bool {
+        !self.namespaces.is_empty()
+    }
+
+    /// A client of the namespace with this slot has asked. One store.
+    pub fn namespace(&self, slot: u16) {
+        let slot = usize::from(slot);
+        if let Some(line) = self.namespaces.get(slot / LINE) {
+            line.0[slot % LINE].add(1);
+        }
     }
 
     /// A query arrived and its question is known. One store; **per hit**. What cannot be parsed is
@@ -183,6 +205,11 @@ impl Stats {
         self.lines.iter().flat_map(|line| line.0.iter().map(Counter::get))
     }
 
+    /// Every namespace's counter, by slot, and perhaps some behind the last that stay 0.
+    pub(super) fn read_namespaces(&self) -> impl Iterator<Item = u64> + '_ {
+        self.namespaces.iter().flat_map(|line| line.0.iter().map(Counter::get))
+    }
+
     #[inline]
     fn size(&self, base: usize, proto: Proto, bytes: usize) {
         let base = base + proto as usize * layout::SIZE_CELLS;
@@ -204,6 +231,11 @@ impl Stats {
             line.0[cell % LINE].add(n);
         }
     }
+}
+
+/// Lines for at least so many counters.
+fn lines(cells: usize) -> Box<[Line]> {
+    (0..cells.div_ceil(LINE)).map(|_| Line::default()).collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -47,9 +47,10 @@ impl Daemon {
     pub fn with_routes(routes: &str) -> Daemon {
         let (addr, folder) = (free_port(), TempDir::new().unwrap());
         let control = folder.path().join("control.sock");
+        let pods = if routes.contains("[pods]") { "" } else { "[pods]\ndir = \"\"\n" };
         let text = format!(
             "[listen]\naddresses = [\"{addr}\"]\n[node]\ninterface = \"\"\n\
-             [admit]\nallow = [\"node\"]\n[admin]\naddress = \"\"\ncontrol = {control:?}\n{routes}"
+             [admit]\nallow = [\"node\"]\n[admin]\naddress = \"\"\ncontrol = {control:?}\n{pods}{routes}"
         );
         let file = folder.path().join("horizond.toml");
         fs::write(&file, text).unwrap();
@@ -96,9 +97,19 @@ impl Daemon {
         }
     }
 
+    /// Where `horizond status` asks, of one made by [`Daemon::with_routes`].
+    pub fn control(&self) -> PathBuf {
+        self.folder.path().join("control.sock")
+    }
+
     /// One question over UDP from a socket of its own.
     pub fn ask(&self, query: &[u8], wait: Duration) -> Option<Vec<u8>> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        self.ask_from(Ipv4Addr::LOCALHOST, query, wait)
+    }
+
+    /// The same from another address of this host.
+    pub fn ask_from(&self, from: Ipv4Addr, query: &[u8], wait: Duration) -> Option<Vec<u8>> {
+        let socket = UdpSocket::bind((from, 0)).unwrap();
         socket.connect(self.addr).unwrap();
         socket.set_read_timeout(Some(wait)).unwrap();
         socket.send(query).ok()?;

@@ -27,6 +27,12 @@ impl Facts for Idle {
     fn tcp_connections(&self) -> u64 {
         0
     }
+    fn pods(&self) -> u64 {
+        0
+    }
+    fn namespaces(&self) -> Vec<String> {
+        Vec::new()
+    }
     fn config_hash(&self) -> u64 {
         0
     }

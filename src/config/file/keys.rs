@@ -3,7 +3,7 @@
 /// Every table and its keys; the tables inside a table are keys of it. `config/horizond.toml`
 /// describes each of them, which a test sees to.
 pub const KEYS: &[(&str, &[&str])] = &[
-    ("", &["listen", "node", "route", "cache", "admit", "local", "admin", "log"]),
+    ("", &["listen", "node", "route", "cache", "admit", "local", "pods", "admin", "log"]),
     ("listen", &["addresses", "shards", "receive_buffer", "in_flight", "waiting", "drain", "tcp"]),
     ("listen.tcp", &["connections", "per_client", "pipeline", "idle", "read", "write"]),
     (
@@ -41,6 +41,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("local", &["single_label", "private_reverse", "hosts", "hosts_ttl", "record", "rewrite"]),
     ("local.record", &["name", "type", "value", "ttl", "ptr"]),
     ("local.rewrite", &["match", "from", "to"]),
+    ("pods", &["dir", "metrics", "namespaces"]),
     ("admin", &["address", "control"]),
     ("log", &["level", "format", "queries"]),
 ];

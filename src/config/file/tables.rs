@@ -1,4 +1,4 @@
-//! The small tables: `[cache]`, `[admit]`, `[admin]`, `[log]`.
+//! The small tables: `[cache]`, `[admit]`, `[pods]`, `[admin]`, `[log]`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use super::diagnostic::{Report, quoted};
 use super::item::Item;
 use super::reader::{Section, keep};
 use crate::config::{
-    Admin, Admit, Cache, CookieSecret, Level, Log, LogFormat, Over, QueryLog, Refuse, Source,
+    Admin, Admit, Cache, CookieSecret, Level, Log, LogFormat, Over, Pods, QueryLog, Refuse, Source,
     address,
 };
 
@@ -16,6 +16,8 @@ use crate::config::{
 const MAX_SOURCES: usize = 1024;
 /// Longest path of a Unix socket: `sun_path` without its closing zero.
 const MAX_SOCKET_PATH: usize = 107;
+/// The longest path of a directory in which a file may have the longest name there is.
+const MAX_DIR: usize = 4095 - 256;
 /// The port of NodeLocal DNSCache's metrics.
 const ADMIN_PORT: u16 = 9253;
 
@@ -87,6 +89,31 @@ fn source(item: &Item<'_, '_>, report: &mut Report<'_>) -> Option<Source> {
             None
         }
     }
+}
+
+pub(super) fn pods(root: &Section<'_, '_>, report: &mut Report<'_>) -> Pods {
+    let table = root.section("pods", report);
+    let mut pods = Pods::default();
+    keep(&mut pods.dir, table.item("dir").map(|item| directory(&item, report)));
+    table.boolean("metrics", &mut pods.metrics, report);
+    table.count("namespaces", 1..=1000, &mut pods.namespaces, report);
+    pods
+}
+
+fn directory(item: &Item<'_, '_>, report: &mut Report<'_>) -> Option<PathBuf> {
+    let text = item.text(report, "a path in quotes, or \"\" for off")?;
+    if text.is_empty() {
+        return None;
+    }
+    let what = if !Path::new(text).is_absolute() {
+        format!("{} is a relative path", quoted(text))
+    } else if text.len() > MAX_DIR || text.contains('\0') {
+        format!("{} is no path of a directory", quoted(text))
+    } else {
+        return Some(PathBuf::from(text));
+    };
+    item.error(report, &what, "write an absolute path, like \"/run/horizond/pods\"");
+    None
 }
 
 /// The table, and where its address stands if it is not the default.

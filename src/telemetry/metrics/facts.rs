@@ -19,6 +19,10 @@ pub trait Facts: Send + Sync {
     fn waiting(&self) -> u64;
     /// Open connections of TCP clients.
     fn tcp_connections(&self) -> u64;
+    /// Pods that are known.
+    fn pods(&self) -> u64;
+    /// Label values of the counters by namespace, by their slots.
+    fn namespaces(&self) -> Vec<String>;
     /// [`crate::config::Config::hash`].
     fn config_hash(&self) -> u64;
 }

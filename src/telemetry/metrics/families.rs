@@ -81,6 +81,10 @@ families! {
         "What a ceiling turned away.";
     DROPPED COUNTER "horizond_dropped_total" ["reason"]
         "Queries that got no answer at all.";
+    NAMESPACE_REQUESTS COUNTER "horizond_namespace_requests_total" ["namespace"]
+        "Queries received from a namespace's pods, where [pods] metrics is on.";
+    PODS GAUGE "horizond_pods" []
+        "Pods known from their records.";
     CONFIG_INFO GAUGE "horizond_config_info" ["hash"]
         "The running configuration, always 1.";
     BUILD_INFO GAUGE "horizond_build_info" ["version"]

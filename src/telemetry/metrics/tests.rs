@@ -43,6 +43,12 @@ impl Facts for FakeCore {
     fn tcp_connections(&self) -> u64 {
         7
     }
+    fn pods(&self) -> u64 {
+        3
+    }
+    fn namespaces(&self) -> Vec<String> {
+        vec!["(none)".into(), "other".into(), "default".into()]
+    }
     fn config_hash(&self) -> u64 {
         0xabc
     }

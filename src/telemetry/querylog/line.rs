@@ -31,6 +31,10 @@ struct Json<'a> {
     route: Option<&'a str>,
     duration_us: u64,
     bytes: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pod: Option<&'a str>,
 }
 
 impl Lines {
@@ -66,7 +70,11 @@ fn text(out: &mut Vec<u8>, record: &Record, route: Option<&str>) -> std::io::Res
         route.unwrap_or("-"),
         record.duration.as_micros(),
         record.size,
-    )
+    )?;
+    match &record.pod {
+        Some(pod) => write!(out, " {pod}"),
+        None => Ok(()),
+    }
 }
 
 fn json(out: &mut Vec<u8>, record: &Record, route: Option<&str>) -> std::io::Result<()> {
@@ -81,6 +89,8 @@ fn json(out: &mut Vec<u8>, record: &Record, route: Option<&str>) -> std::io::Res
         route,
         duration_us: u64::try_from(record.duration.as_micros()).unwrap_or(u64::MAX),
         bytes: record.size,
+        namespace: record.pod.as_ref().and_then(|pod| pod.namespace.as_deref()),
+        pod: record.pod.as_ref().and_then(|pod| pod.name.as_deref()),
     };
     serde_json::to_writer(out, &line).map_err(Into::into)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::{Admin, Admit, Cache, Listen, Local, Log, Node, Route, Transport};
+use crate::config::{Admin, Admit, Cache, Listen, Local, Log, Node, Pods, Route, Transport};
 use crate::config::{UpstreamAddr, UpstreamSource};
 
 const REFERENCE: &str = include_str!("../../../../config/horizond.toml");
@@ -28,6 +28,7 @@ fn reference_has_the_defaults() {
     assert_eq!(config.cache, Cache::default());
     assert_eq!(config.admit, Admit::default());
     assert_eq!(config.local, Local::default());
+    assert_eq!(config.pods, Pods::default());
     assert_eq!(config.admin, Admin::default());
     assert_eq!(config.log, Log::default());
     // What the first route spells out is what the second leaves to the defaults.

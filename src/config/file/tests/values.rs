@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{
-    Admin, Admit, Cache, Listen, Local, LocalRecord, Log, Nat64, Node, Over, Policy,
+    Admin, Admit, Cache, Listen, Local, LocalRecord, Log, Nat64, Node, Over, Pods, Policy,
     PrivateReverse, Refuse, Rewrite, RewriteKind, SingleLabel, Source, Steer, Transport,
     UpstreamAddr, UpstreamSource,
 };
@@ -20,6 +20,7 @@ fn a_route_alone_has_all_defaults() {
     assert_eq!(config.cache, Cache::default());
     assert_eq!(config.admit, Admit::default());
     assert_eq!(config.local, Local::default());
+    assert_eq!(config.pods, Pods::default());
     assert_eq!(config.admin, Admin::default());
     assert_eq!(config.log, Log::default());
     assert_eq!(config.hash, Config::hash_of(ROUTE.as_bytes()));
@@ -101,6 +102,10 @@ fn every_key_arrives() {
         from = "Corp.example"
         to = "corp.svc.cluster.local"
         match = "suffix"
+        [pods]
+        dir = ""
+        metrics = true
+        namespaces = 1000
         [admin]
         address = ""
         control = ""
@@ -148,6 +153,7 @@ fn every_key_arrives() {
     assert_eq!(admit.over, Over::Drop);
     assert_eq!(admit.cookie_secret, "e5e973e5a6b2a43f48e7dc849e37bfcf".parse().ok());
     every_local_key_arrived(&config.local);
+    assert_eq!(config.pods, Pods { dir: None, metrics: true, namespaces: 1000 });
     assert_eq!((config.admin.address, &config.admin.control), (None, &None));
     let log = format!("{:?}", config.log);
     assert_eq!(log, "Log { level: Trace, format: Json, queries: All }");
