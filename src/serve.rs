@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use crate::answer::{self, Answer};
 use crate::cache::{Entry, Freshness, Front, Hashed, Key, Probe, SharedKey};
 use crate::config::Refuse;
-use crate::pods;
+use crate::pods::Table;
 use crate::respond::{self, Ask, Ttl};
 use crate::telemetry::labels::{DropReason, Family, Kind, Proto, Source};
 use crate::telemetry::querylog::{QueryLog, Record};
@@ -34,6 +34,7 @@ mod journey;
 mod late;
 mod miss;
 mod options;
+mod pods;
 mod refuse;
 mod server;
 mod settle;
@@ -111,7 +112,7 @@ pub struct Desk {
     /// The server's count of changes that `acls`, `pods` and `routes` belong to.
     changes: u64,
     acls: Arc<Acls>,
-    pods: Arc<pods::Table>,
+    pods: Arc<Table>,
     /// Whether requests are counted by namespace.
     by_namespace: bool,
     routes: Rc<RouteView>,
@@ -375,12 +376,6 @@ impl Desk {
     fn count(&self, route: u16, client: Client, rcode: Rcode, source: Source, len: usize) {
         self.stats.response(route, rcode.0, source);
         self.stats.response_size(client.proto, len);
-    }
-
-    #[inline(never)]
-    fn count_namespace(&self, client: Client) {
-        let pod = self.pods.find(client.addr.ip());
-        self.stats.namespace(pod.map_or(0, |pod| pod.slot));
     }
 
     #[cold]

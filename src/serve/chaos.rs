@@ -3,7 +3,6 @@
 use super::{Client, Desk, Reply, Step};
 use crate::answer::{Answer, Question};
 use crate::cache::{Entry, Freshness, Key};
-use crate::cni::record::SearchFrom;
 use crate::compose;
 use crate::local::chaos::{self, Topic};
 use crate::respond::Ask;
@@ -74,30 +73,6 @@ impl Desk {
             Topic::Cache => self.cache_rows(),
             Topic::Explain(name) => self.explain(name, client, now),
         }
-    }
-
-    /// The client, and the pod behind it: what its record says, no more.
-    fn whoami(&self, client: Client) -> Vec<String> {
-        let (ip, port) = (client.addr.ip().to_canonical(), client.addr.port());
-        let mut rows = vec![format!("client {ip} port {port} {}", client.proto.as_str())];
-        let Some(pod) = self.pods.find(ip) else { return rows };
-        let known = |text: &Option<Box<str>>| text.as_deref().unwrap_or("unknown").to_owned();
-        rows.push(format!("pod {}", known(&pod.name)));
-        rows.push(format!("namespace {}", known(&pod.namespace)));
-        rows.push(format!("network {}", pod.network));
-        rows.push(match pod.search.len() {
-            0 => "search list unknown".to_owned(),
-            _ => {
-                let search: Vec<_> = pod.search.iter().map(Name::to_string).collect();
-                let from = match pod.search_from {
-                    SearchFrom::Runtime => "the runtime",
-                    SearchFrom::Configuration => "the plugin's configuration",
-                };
-                format!("search {} (from {from})", search.join(" "))
-            }
-        });
-        rows.extend(pod.ndots.map(|ndots| format!("ndots {ndots}")));
-        rows
     }
 
     fn route_row(&self, route: &RouteState) -> String {

@@ -50,7 +50,7 @@ impl Daemon {
         let pods = if routes.contains("[pods]") { "" } else { "[pods]\ndir = \"\"\n" };
         let text = format!(
             "[listen]\naddresses = [\"{addr}\"]\n[node]\ninterface = \"\"\n\
-             [admit]\nallow = [\"node\"]\n[admin]\naddress = \"\"\ncontrol = {control:?}\n{pods}{routes}"
+             [admit]\nallow = [\"node\", \"127.0.0.0/8\"]\n[admin]\naddress = \"\"\ncontrol = {control:?}\n{pods}{routes}"
         );
         let file = folder.path().join("horizond.toml");
         fs::write(&file, text).unwrap();

@@ -13,4 +13,5 @@ mod hostile_upstream;
 mod hosts_file;
 mod malformed;
 mod messages;
+mod pods;
 mod properties;

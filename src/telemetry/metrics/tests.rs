@@ -197,3 +197,23 @@ fn promtool_has_nothing_to_say() {
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&said));
     assert!(said.is_empty(), "{}", String::from_utf8_lossy(&said));
 }
+
+#[test]
+fn namespaces_are_shown_where_they_are_counted() {
+    let off = text(busy());
+    assert!(!off.contains("horizond_namespace_requests_total"));
+    has(&off, "horizond_pods 3");
+    let stats = [7, 5].map(|times| {
+        let stats = Stats::new(2).with_namespaces(3);
+        (0..times).for_each(|_| stats.namespace(2));
+        stats.namespace(0);
+        // A slot that nobody has.
+        stats.namespace(u16::MAX);
+        Arc::new(stats)
+    });
+    let text = text(stats.into());
+    has(&text, r#"horizond_namespace_requests_total{namespace="default"} 12"#);
+    has(&text, r#"horizond_namespace_requests_total{namespace="other"} 0"#);
+    has(&text, r#"horizond_namespace_requests_total{namespace="(none)"} 2"#);
+    assert_eq!(text.matches("\nhorizond_namespace_requests_total{").count(), 3);
+}

@@ -166,3 +166,18 @@ fn an_output_that_fails_does_not_end_the_log() {
     drop((log, sender));
     writer.join();
 }
+
+#[test]
+fn a_line_has_the_pod_where_it_is_known() {
+    let json = br#"{"version":1,"network":"n","container":"c","interface":"eth0","netns":"",
+        "namespace":"shop","pod":"web-0","when_unix_s":0}"#;
+    let known = crate::cni::record::PodRecord::parse(json).unwrap();
+    let mut namespaces = crate::pods::Namespaces::new(1);
+    let mut record = record();
+    record.pod = Some(Arc::new(Pod::of(&known, &mut namespaces).unwrap()));
+    let lines = written(Mode::All, LogFormat::Text, std::slice::from_ref(&record));
+    assert!(lines[0].ends_with(" internet 12us 77B shop/web-0"), "{lines:?}");
+    let lines = written(Mode::All, LogFormat::Json, &[record]);
+    let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+    assert_eq!((&line["namespace"], &line["pod"]), (&"shop".into(), &"web-0".into()));
+}
