@@ -106,7 +106,7 @@ impl Desk {
     }
 
     /// Step by step what would happen to a question for A or AAAA of `name`; sends nothing.
-    fn explain(&self, name: &Name, client: Client, now: Tick) -> Vec<String> {
+    pub(super) fn explain(&self, name: &Name, client: Client, now: Tick) -> Vec<String> {
         let wire = name.as_wire();
         let ip = client.addr.ip().to_canonical();
         let pod = self.pods.find(ip).map_or_else(String::new, |pod| format!(", pod {pod},"));

@@ -98,3 +98,14 @@ fn whoami_knows_the_pod_from_the_next_batch_on() {
     assert_eq!(desk.whoami(client("::ffff:10.0.0.1")), known);
     assert_eq!(desk.whoami(client("10.0.0.2")), ["client 10.0.0.2 port 4242 udp"]);
 }
+
+#[test]
+fn explain_says_which_pod_asks() {
+    let mut desk = desk(Stats::new(1));
+    desk.server.set_pods(table(&["shop"]));
+    desk.refresh();
+    let name: Name = "localhost".parse().unwrap();
+    let row = |address| desk.explain(&name, client(address), Tick(0)).swap_remove(1);
+    assert_eq!(row("10.0.0.1"), "client 10.0.0.1, pod shop/p0, is allowed to ask");
+    assert_eq!(row("10.0.0.2"), "client 10.0.0.2 is allowed to ask");
+}
