@@ -30,6 +30,7 @@ use crate::telemetry::querylog::{self, QueryLog};
 use crate::telemetry::stats::Stats;
 use crate::time::Clock;
 
+pub mod host;
 mod hosts;
 mod link;
 mod picture;

@@ -17,6 +17,7 @@ mod netlink;
 pub mod nft;
 mod notices;
 pub mod repairs;
+pub mod survey;
 
 /// Why the host could not be read or changed.
 #[derive(Debug, thiserror::Error)]

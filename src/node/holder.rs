@@ -177,26 +177,29 @@ pub struct Server {
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { addr, proto, holder } = self;
-        write!(f, "{addr}/{proto} is held{}", by(holder.as_ref()))
+        write!(f, "{addr}/{proto} is served{}", by(holder.as_ref()))
     }
 }
 
 /// Who serves on this very address, on whatever port: a UDP socket without a peer, or a TCP listener, of
 /// this network namespace. `None` if nobody does. Blocks as [`holder_of`] does.
 pub fn server_on(ip: IpAddr) -> Option<Server> {
-    for proto in [Proto::Udp, Proto::Tcp] {
-        for family in ["", "6"] {
-            let serving = |line: &String| {
-                let socket = read_line(line)?;
-                let here = socket.local.ip().to_canonical() == ip.to_canonical();
-                (here && socket.serves(proto)).then_some(socket)
-            };
-            if let Some(socket) = lines(proto, family).find_map(|line| serving(&line)) {
-                return Some(Server { addr: socket.local, proto, holder: owner(socket.inode) });
-            }
-        }
-    }
-    None
+    let ip = ip.to_canonical();
+    let here = |addr: SocketAddr| addr.ip().to_canonical() == ip;
+    [Proto::Udp, Proto::Tcp].into_iter().find_map(|proto| server(proto, here))
+}
+
+/// Who serves on this very address and port over UDP; as [`server_on`].
+pub fn server_at(addr: SocketAddr) -> Option<Server> {
+    let ip = addr.ip().to_canonical();
+    server(Proto::Udp, |of| of.port() == addr.port() && of.ip().to_canonical() == ip)
+}
+
+fn server(proto: Proto, here: impl Fn(SocketAddr) -> bool) -> Option<Server> {
+    let serving =
+        |line: String| read_line(&line).filter(|socket| here(socket.local) && socket.serves(proto));
+    let socket = ["", "6"].into_iter().find_map(|f| lines(proto, f).find_map(serving))?;
+    Some(Server { addr: socket.local, proto, holder: owner(socket.inode) })
 }
 
 /// A socket that stands in the way.

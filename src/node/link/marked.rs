@@ -104,7 +104,7 @@ pub(super) async fn sweep(
         outcomes.push(match server {
             Some(server) => {
                 busy.push(there.index);
-                Outcome::Kept(thing, format!("in use: {server}"))
+                Outcome::Kept(thing, server.to_string())
             }
             None => tell(
                 thing,
