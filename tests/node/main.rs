@@ -26,6 +26,7 @@ mod aside;
 mod chasing;
 mod failover;
 mod horizons;
+mod keeping;
 mod nft;
 mod outage;
 mod plugin;
