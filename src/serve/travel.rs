@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::autopath::{Path, Turn};
 use super::journey::{Arrived, Journey};
 use super::miss::{not_forwarded, unowned};
 use super::settle::Rendering;
@@ -102,6 +103,52 @@ impl Desk {
         Some(self.travelled(Reply { query, ask, client, route, now }, travel, out))
     }
 
+    /// The client's own question, which may be looked for by its search list, has an answer already.
+    #[cold]
+    pub(super) fn walk(
+        &mut self,
+        reply: Reply<'_, '_>,
+        path: Path,
+        found: Settled,
+        out: &mut [u8],
+    ) -> Step {
+        let journey = self.journey_by(path, &reply);
+        let travel = self.travel(journey, found, true, reply.now);
+        self.travelled(reply, travel, out)
+    }
+
+    /// The same where it must be asked for.
+    #[cold]
+    pub(super) fn set_out(
+        &mut self,
+        reply: Reply<'_, '_>,
+        path: Path,
+        (key, ended, late): (Hashed<'_>, usize, bool),
+        out: &mut [u8],
+    ) -> Step {
+        let journey = self.journey_by(path, &reply);
+        let route = reply.route;
+        // With an answer past its expiry in hand it does not matter who asks.
+        let leading = (!late).then(|| self.leading(key.bytes)).flatten();
+        let (key, ended) = match leading {
+            Some(a) => {
+                let ended = self.server.flights.ended(a.hashed());
+                (a, ended)
+            }
+            None => (SharedKey::new(key), ended),
+        };
+        self.travelled(reply, Travel::Ask { key, ended, route, late, journey }, out)
+    }
+
+    fn journey_by(&self, path: Path, reply: &Reply<'_, '_>) -> Box<Journey> {
+        let query = reply.query;
+        let cd = query.header.has(flag::CD);
+        let key = Key::of(query.name, query.qtype, query.dnssec_ok(), cd);
+        let mut journey = Journey::new(self.shared(key));
+        journey.path = Some(path);
+        journey
+    }
+
     fn travelled(&mut self, reply: Reply<'_, '_>, travel: Travel, out: &mut [u8]) -> Step {
         let query = reply.query;
         match travel {
@@ -161,10 +208,17 @@ impl Desk {
         now: Tick,
     ) -> Travel {
         loop {
-            if let Some(note) = found.note.take() {
-                journey.note.get_or_insert(note);
-            }
-            let key = match journey.take(&found) {
+            let next = match self.turn(&mut journey, &found, now) {
+                Turn::Ask(key) => Ok(Some(key)),
+                Turn::Nowhere(denial) => return Travel::Arrived(journey.nowhere(denial, now)),
+                Turn::Take => {
+                    if let Some(note) = found.note.take() {
+                        journey.note.get_or_insert(note);
+                    }
+                    journey.take(&found)
+                }
+            };
+            let key = match next {
                 Ok(Some(key)) => key,
                 Ok(None) => {
                     let nat64 = journey.aaaa.as_ref().and_then(|aaaa| self.nat64(&aaaa.entry));
