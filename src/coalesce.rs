@@ -142,6 +142,11 @@ impl<W> Flights<W> {
         }
     }
 
+    /// Whether there is a flight of `key`.
+    pub fn is_under_way(&self, key: Hashed<'_>) -> bool {
+        self.table(key).lock().find(key.hash, |f| f.is(key)).is_some()
+    }
+
     /// Hands over everyone who waits for `key` now; its flight goes on.
     pub fn drain(&self, key: Hashed<'_>) -> Waiters<W> {
         let mut flights = self.table(key).lock();

@@ -399,6 +399,8 @@ pub struct Pods {
     pub metrics: bool,
     /// Namespaces that are counted apart, the rest together; 1..=1000, default 64.
     pub namespaces: usize,
+    /// Whether the search lists of pods are walked for them; default false.
+    pub autopath: bool,
 }
 
 impl Pods {

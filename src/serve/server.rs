@@ -54,6 +54,8 @@ pub struct Server {
     pub(super) front: usize,
     pub(super) stale_after: Duration,
     pub(super) prefetch: bool,
+    /// Whether search lists of pods are walked.
+    pub(super) autopath: bool,
     /// Names that are asked for as others.
     pub(super) rewrites: local::Rewrites,
     pub(super) refuse: Refuse,
@@ -134,6 +136,7 @@ impl Server {
             keepalive: tenths(config.listen.tcp.idle),
             stale_after: config.cache.stale_after,
             prefetch: config.cache.prefetch,
+            autopath: config.pods.autopath && config.pods.dir.is_some(),
             local: local::Data::new(&config.local),
             rewrites: local::Rewrites::new(&config.local.rewrites),
             refuse: config.admit.refuse,

@@ -14,8 +14,8 @@ use prometheus::proto::{Metric, MetricFamily};
 use prometheus::{Registry, TextEncoder};
 
 use super::labels::{
-    DropReason, Family, Kind, Proto, RCODE_COUNT, ShedReason, Source, TYPE_COUNT, rcode_label,
-    type_label,
+    Autopath, DropReason, Family, Kind, Proto, RCODE_COUNT, ShedReason, Source, TYPE_COUNT,
+    rcode_label, type_label,
 };
 use super::snapshot::Snapshot;
 use super::stats::{NO_ROUTE, NO_ROUTE_NAME, Stats};
@@ -145,6 +145,9 @@ fn turned_away(sums: &Snapshot, out: &mut Vec<MetricFamily>) {
     let shed = ShedReason::ALL.iter();
     let shed = shed.map(|&r| family::SHED.counter(&[r.as_str()], sums.shed(r)));
     out.push(family::SHED.of(shed.collect()));
+    let walks = Autopath::ALL.iter();
+    let walks = walks.map(|&r| family::AUTOPATH.counter(&[r.as_str()], sums.autopath(r)));
+    out.push(family::AUTOPATH.of(walks.collect()));
 }
 
 fn cache_counters(sums: &Snapshot, routes: &[(u16, &str)], out: &mut Vec<MetricFamily>) {

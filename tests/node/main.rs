@@ -23,6 +23,7 @@ mod witness;
 
 mod access;
 mod aside;
+mod autopath;
 mod chasing;
 mod failover;
 mod horizons;

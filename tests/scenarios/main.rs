@@ -59,6 +59,7 @@ macro_rules! scripts {
 
 scripts!(
     aliases,
+    autopath,
     cache,
     coalescing,
     denied,

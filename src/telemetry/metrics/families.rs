@@ -81,6 +81,8 @@ families! {
         "What a ceiling turned away.";
     DROPPED COUNTER "horizond_dropped_total" ["reason"]
         "Queries that got no answer at all.";
+    AUTOPATH COUNTER "horizond_autopath_total" ["result"]
+        "Names of pods looked for by their search lists, where [pods] autopath is on.";
     NAMESPACE_REQUESTS COUNTER "horizond_namespace_requests_total" ["namespace"]
         "Queries received from a namespace's pods, where [pods] metrics is on.";
     PODS GAUGE "horizond_pods" []
