@@ -19,7 +19,7 @@ use crate::node::repairs::Repairs;
 pub(super) async fn make_link(config: &Config) -> Result<Option<Link>, AppError> {
     let addresses: Vec<_> = config.listen.addresses.iter().map(SocketAddr::ip).collect();
     let Some(interface) = &config.node.interface else {
-        show_leftovers(&addresses).await;
+        tokio::spawn(show_leftovers(addresses));
         return Ok(None);
     };
     // A daemon that runs already keeps its interface: what we make we take away when we cannot go on.
@@ -33,7 +33,7 @@ pub(super) async fn make_link(config: &Config) -> Result<Option<Link>, AppError>
 
 /// Says what a daemon of before has left on a host that is none of our business now: an address without a
 /// server behind it. One that another daemon serves on is its own.
-async fn show_leftovers(listening: &[IpAddr]) {
+async fn show_leftovers(listening: Vec<IpAddr>) {
     for thing in link::marked().await.unwrap_or_default() {
         let Thing::Address { ip, .. } = &thing else { continue };
         if !listening.contains(ip) && holder::server_on(*ip).is_none() {

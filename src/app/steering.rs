@@ -42,11 +42,11 @@ impl Steering {
     /// The rules cannot be made: what the kernel said.
     pub fn start(config: &Config, repairs: Arc<Repairs>) -> Result<Option<Steering>, NftError> {
         let records = config.pods.records();
-        let led = led(&records).unwrap_or_default();
         let Some(wanted) = config.node.steering(&config.listen.addresses) else {
-            forget_predecessor(config, &led);
+            forget_predecessor(config, &records);
             return Ok(None);
         };
+        let led = led(&records).unwrap_or_default();
         // While we are not alive, what the node itself asks of a stand-in goes to the cluster too.
         let mut addresses = config.listen.addresses.clone();
         addresses.retain(|addr| wanted.stand_ins.iter().all(|(_, ip)| *ip != addr.ip()));
@@ -75,11 +75,13 @@ impl Steering {
 
 /// A daemon with another configuration may have been killed and have left its rules. Where we are not to
 /// touch the node we do not.
-fn forget_predecessor(config: &Config, led: &[Pair]) {
+fn forget_predecessor(config: &Config, records: &Path) {
     if config.node.interface.is_none() {
         return;
     }
-    match retire_leftover(led) {
+    // Without knowing whom they lead the rules stay: they harm nobody.
+    let Some(led) = led(records) else { return };
+    match retire_leftover(&led) {
         Ok(true) if led.is_empty() => tracing::info!("rules of an earlier start are gone"),
         Ok(true) => tracing::info!("rules of an earlier start are gone, but what leads its pods"),
         Ok(false) => {}

@@ -33,6 +33,7 @@ use super::netlink::{Address, Interface, Netlink};
 mod build;
 mod keep;
 mod marked;
+mod mend;
 
 pub use keep::keep;
 pub use marked::{Outcome, Served, Thing, marked, remove_all};

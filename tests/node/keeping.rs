@@ -163,6 +163,30 @@ fn a_service_address_that_a_killed_daemon_left_goes_with_the_next_start() {
 }
 
 #[test]
+fn a_daemon_that_is_to_leave_the_host_alone_does_so_and_says_what_is_left() {
+    let place = Place::new();
+    let mut daemon = place.start("notrack = true");
+    daemon.kill();
+    let (before, rules) = (addresses(&place.lab.node), ruleset(&place.lab.node));
+    let config = place.lab.path("horizond.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let both = format!("[\"{NODE_V4}:53\", \"[{NODE_V6}]:53\"]");
+    let text = text
+        .replace("interface = \"horizond0\"", "interface = \"\"")
+        .replace("notrack = true", "")
+        .replace(&both, &format!("[\"{NODE_V4}:53\"]"));
+    std::fs::write(&config, text).unwrap();
+    let mut command = Command::new(program());
+    command.arg("run").arg("--config").arg(&config);
+    let daemon = Service::start(&place.lab.node, &mut command, &place.lab.path("second.log"));
+    place.becomes(&[NODE_V4], NODE);
+    let left = format!("thing=address {NODE_V6} on horizond0");
+    wait_for("the log to tell", PATIENCE, || daemon.log().contains(&left).then_some(()));
+    assert!(!daemon.log().contains(&format!("thing=address {NODE_V4}")), "{}", daemon.log());
+    assert_eq!((addresses(&place.lab.node), ruleset(&place.lab.node)), (before, rules));
+}
+
+#[test]
 fn pods_that_are_redirected_outlive_the_mode_that_redirected_them() {
     for next in ["", "notrack = true", "steer = [\"service-ip\"]"] {
         let place = Place::new();
@@ -176,6 +200,8 @@ fn pods_that_are_redirected_outlive_the_mode_that_redirected_them() {
         place.becomes(&clusters, CLUSTER);
         let (code, text) = place.node(&["status"]);
         assert_eq!(code, 0, "{next}: {text}");
+        let stranded = "169.254.20.11 fd00:5353::11 goes to the cluster's DNS\n";
+        assert!(text.contains(stranded), "{text}");
         daemon.terminate();
         assert_eq!(daemon.wait(PATIENCE).code(), Some(0), "{}", daemon.log());
         place.becomes(&clusters, CLUSTER);
@@ -274,6 +300,27 @@ fn status_says_what_is_amiss_and_what_to_do() {
     let (_, text) = place.node(&["status"]);
     wrong("interface  horizond0: missing", &text);
     wrong(&format!("address    {NODE_V6}: on no interface"), &text);
+}
+
+#[test]
+fn what_only_root_may_see_is_said_to_be_unseen() {
+    let place = Place::new();
+    let _daemon = place.start("notrack = true");
+    let run = |verb: &str| {
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set=-net_admin", "--inh-caps=-net_admin"]).arg(program());
+        command.args(["node", verb, "--config"]).arg(place.lab.path("horizond.toml"));
+        let output = place.lab.node.run(|| command.output()).unwrap();
+        let text = String::from_utf8([&output.stdout[..], &output.stderr].concat()).unwrap();
+        (output.status.code(), text)
+    };
+    let (code, text) = run("status");
+    assert_eq!(code, Some(77), "{text}");
+    assert!(text.lines().any(|l| l.starts_with("?      rules") && l.contains("as root")), "{text}");
+    assert!(text.contains(&format!("ok     address    {NODE_V6}: on horizond0, ours\n")), "{text}");
+    let (code, text) = run("clean");
+    assert!(code == Some(69) && text.contains("CAP_NET_ADMIN"), "{text}");
+    assert_eq!(place.node(&["status"]).0, 0);
 }
 
 #[test]

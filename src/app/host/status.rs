@@ -42,7 +42,7 @@ pub async fn status(config: &Config) -> Result<NodeReport, NodeError> {
     let plan = plan.map(|plan| plan.leading(&pairs));
     findings.extend(rules(config, plan.as_ref(), &pairs, steering.as_ref(), runs));
     findings.push(match &pods {
-        Ok(pods) => records(&host, pods),
+        Ok(pods) => records(&host, pods, steering.as_ref()),
         Err(error) => Finding::unknown("pods", error.to_string(), ROOT),
     });
     findings.extend(seen.leftovers.iter().map(|thing| {
@@ -229,13 +229,23 @@ fn join(ips: &[&IpAddr]) -> String {
     ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
-fn records(host: &Host, pods: &Redirected) -> Finding {
+fn records(host: &Host, pods: &Redirected, steering: Option<&Steering>) -> Finding {
     let dir = host.records.display();
     let plural = if pods.records == 1 { "record" } else { "records" };
-    let mut text = format!("{} {plural} in {dir}, {} redirected", pods.records, pods.redirected);
-    if pods.damaged > 0 {
-        text = format!("{text}; {} files are no records", pods.damaged);
-        return Finding::note("pods", text);
+    let text = format!("{} {plural} in {dir}, {} redirected", pods.records, pods.redirected);
+    let answered = |pair| steering.is_some_and(|steering| steering.stand_ins.contains(pair));
+    let stranded = pods.pairs.iter().filter(|pair| !answered(pair)).map(|(_, to)| to);
+    let stranded: Vec<&IpAddr> = stranded.collect();
+    let mut notes = Vec::new();
+    if !stranded.is_empty() {
+        let to = join(&stranded);
+        notes.push(format!("what is redirected to {to} goes to the cluster's DNS"));
     }
-    Finding::good("pods", text)
+    if pods.damaged > 0 {
+        notes.push(format!("files that are no records: {}", pods.damaged));
+    }
+    if notes.is_empty() {
+        return Finding::good("pods", text);
+    }
+    Finding::note("pods", format!("{text}; {}", notes.join("; ")))
 }

@@ -1,4 +1,4 @@
-//! Making the interface and addresses, and making again what has gone.
+//! Making the interface and addresses at the start, and taking them away again.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,17 +10,6 @@ use super::{ALIAS, Link, Made, PROTOCOL, find, must_find, read_addresses, remove
 use crate::node::NodeError;
 use crate::node::inventory::Inventory;
 use crate::node::netlink::{Address, Interface, Kind, Netlink, host_len};
-
-/// What was made again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Repaired {
-    /// The interface.
-    pub interface: u64,
-    /// It was there, and down.
-    pub up: u64,
-    /// Addresses.
-    pub addresses: u64,
-}
 
 impl Link {
     /// Makes what there is not; `self` tells of it also after an error.
@@ -42,59 +31,6 @@ impl Link {
         Ok(())
     }
 
-    /// Makes again what has gone since; what could be repaired is, whatever error is returned.
-    pub(super) async fn mend(&mut self, netlink: &Netlink) -> (Repaired, Result<(), NodeError>) {
-        let mut repaired = Repaired::default();
-        let result = self.mend_each(netlink, &mut repaired).await;
-        (repaired, result)
-    }
-
-    async fn mend_each(
-        &mut self,
-        netlink: &Netlink,
-        repaired: &mut Repaired,
-    ) -> Result<(), NodeError> {
-        if self.wanted.is_empty() {
-            return Ok(());
-        }
-        let target = match find(netlink, &self.interface).await? {
-            Some(found) => {
-                self.made = found.is_ours().then_some(found.index);
-                found
-            }
-            None => {
-                warn!(interface = self.interface, "the interface has gone; it is made again");
-                let made = self.make(netlink).await?;
-                self.interface.clone_from(&made.name);
-                repaired.interface += 1;
-                made
-            }
-        };
-        if !target.up {
-            set_up(netlink, &target).await?;
-            if repaired.interface == 0 {
-                warn!(interface = target.name, "the interface was set down; it is up again");
-                repaired.up += 1;
-            }
-        }
-        let present = read_addresses(netlink).await?;
-        let is_there =
-            |made: &Made| present.iter().any(|t| (t.index, t.ip) == (made.index, made.ip));
-        self.addresses.retain(is_there);
-        let mut first = Ok(());
-        for ip in self.wanted.clone() {
-            if present.iter().any(|there| there.ip == ip) {
-                continue;
-            }
-            warn!(address = %ip, interface = target.name, "the address has gone; it is added again");
-            match self.add(netlink, &target, ip).await {
-                Ok(()) => repaired.addresses += 1,
-                Err(error) => first = first.and(Err(error)),
-            }
-        }
-        first
-    }
-
     /// Takes note of an interface that is there.
     fn take(&mut self, found: Interface) -> Interface {
         if found.is_ours() {
@@ -107,7 +43,7 @@ impl Link {
     }
 
     /// Makes the interface; `self.made` is set if it is ours.
-    async fn make(&mut self, netlink: &Netlink) -> Result<Interface, NodeError> {
+    pub(super) async fn make(&mut self, netlink: &Netlink) -> Result<Interface, NodeError> {
         self.made = None;
         let name = self.interface.clone();
         for kind in self.kinds.clone() {
@@ -192,7 +128,7 @@ impl Link {
         Ok(())
     }
 
-    async fn add(
+    pub(super) async fn add(
         &mut self,
         netlink: &Netlink,
         target: &Interface,
@@ -245,7 +181,7 @@ impl Link {
     }
 }
 
-async fn set_up(netlink: &Netlink, target: &Interface) -> Result<(), NodeError> {
+pub(super) async fn set_up(netlink: &Netlink, target: &Interface) -> Result<(), NodeError> {
     if target.up {
         return Ok(());
     }

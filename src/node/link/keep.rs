@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use super::Link;
-use super::build::Repaired;
+use super::mend::Repaired;
 use crate::node::NodeError;
 use crate::node::netlink::Netlink;
 use crate::node::notices::{Bursts, Notices};
