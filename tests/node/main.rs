@@ -25,6 +25,7 @@ mod access;
 mod aside;
 mod autopath;
 mod chasing;
+mod containerd;
 mod failover;
 mod horizons;
 mod keeping;
