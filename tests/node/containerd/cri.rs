@@ -150,9 +150,17 @@ pub struct Executed {
 }
 
 #[derive(Clone, PartialEq, Message)]
+struct RuntimeStatusQuestion {
+    #[prost(bool, tag = "1")]
+    verbose: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
 struct RuntimeStatusAnswer {
     #[prost(message, optional, tag = "1")]
     status: Option<RuntimeStatus>,
+    #[prost(map = "string, string", tag = "2")]
+    info: HashMap<String, String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -185,13 +193,21 @@ impl Cri {
 
     /// Whether containers and networks can be made.
     pub fn is_ready(&self) -> bool {
-        let answer: Answer<RuntimeStatusAnswer> = self.call("Status", &Nothing {});
-        let conditions = answer.ok().and_then(|answer| answer.status).map(|s| s.conditions);
+        let conditions = self.status().ok().and_then(|answer| answer.status).map(|s| s.conditions);
         conditions.is_some_and(|all| {
             ["RuntimeReady", "NetworkReady"]
                 .iter()
                 .all(|kind| all.iter().any(|condition| condition.kind == *kind && condition.holds))
         })
+    }
+
+    /// The list of plugins that new pods get, as JSON.
+    pub fn plugins(&self) -> Answer<String> {
+        Ok(self.status()?.info.remove("cniconfig").unwrap_or_default())
+    }
+
+    fn status(&self) -> Answer<RuntimeStatusAnswer> {
+        self.call("Status", &RuntimeStatusQuestion { verbose: true })
     }
 
     /// Makes a pod; its id.

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::cri::{Cri, DnsConfig, Executed, Linux, Metadata, PodSandboxConfig};
 use crate::lab::{COREDNS, Lab, NODE_V4};
+use crate::netns::Netns;
 use crate::pod::Dig;
 use crate::process::{PATIENCE, Service, checked, wait_for};
 
@@ -77,8 +78,9 @@ impl Containerd {
         let service = Service::start(&lab.node, &mut command, &log);
         let cri = Cri::new(&at("c.sock"));
         let mut this = Self { service, directory, cri, cgroup };
-        this.set_plugin(plugin);
         let cri = this.cri.clone();
+        this.service.wait_ready(|| cri.plugins().is_ok());
+        this.set_plugin(plugin);
         this.service.wait_ready(|| cri.is_ready());
         this.import();
         this
@@ -86,8 +88,10 @@ impl Containerd {
 
     /// Writes the list of plugins anew; for pods that are made from here on.
     pub fn set_plugin(&self, plugin: Option<Value>) {
+        static NEXT: AtomicUsize = AtomicUsize::new(1000);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let mut plugins = vec![json!({
-            "type": "bridge", "bridge": NETWORK, "isGateway": true,
+            "type": "bridge", "bridge": NETWORK, "isGateway": true, "mark": number,
             "ipam": {
                 "type": "host-local", "dataDir": self.path("ipam"),
                 "ranges": [[{"subnet": "10.244.7.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}],
@@ -107,6 +111,9 @@ impl Containerd {
         let unfinished = self.path("unfinished");
         fs::write(&unfinished, list.to_string()).unwrap();
         fs::rename(unfinished, self.path("net.d/10-cbr0.conflist")).unwrap();
+        let mark = format!(r#"\"mark\":{number}"#);
+        let taken = || self.cri.plugins().is_ok_and(|list| list.contains(&mark)).then_some(());
+        wait_for("containerd to take the list of plugins", PATIENCE, taken);
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -350,6 +357,13 @@ impl Container<'_> {
         String::from_utf8(executed.stdout).unwrap()
     }
 
+    /// Its network namespace.
+    pub fn netns(&self) -> Netns {
+        let record = self.record().expect("a record");
+        let path = record["netns"].as_str().unwrap();
+        Netns::named(path.rsplit('/').next().unwrap().to_owned())
+    }
+
     /// Its record, as it lies there.
     pub fn record(&self) -> Option<Value> {
         let name = format!("{NETWORK}_{}_eth0.json", self.pod);
@@ -357,7 +371,7 @@ impl Container<'_> {
         Some(serde_json::from_slice(&text).unwrap())
     }
 
-    /// Which of the two answers it on its nameserver's address: the one that knows `whoami.horizond`.
+    /// Whether it is led to us when it asks its nameserver: only we know `whoami.horizond`.
     pub fn is_ours(&self) -> bool {
         self.dig(&format!("@{COREDNS} CH TXT whoami.horizond")).status == "NOERROR"
     }
