@@ -76,15 +76,16 @@ impl Upstreams {
         *self.learnt.lock().unwrap_or_else(PoisonError::into_inner) = Some(learnt.clone());
         let moved = learnt.moved(&before);
         // Names come to a route that has servers, and leave one that has them still.
+        let others = learnt.servers != before.servers;
         let leaving = learnt.servers.is_empty();
-        if !leaving {
+        if others && !leaving {
             self.rebuild(server, "HeadCNI's file");
         }
         if !moved.is_empty() {
             let forgotten = server.set_suffixes(learnt.table(&self.routes), moved);
             tracing::info!(forgotten, "suffixes changed");
         }
-        if leaving {
+        if others && leaving {
             self.rebuild(server, "HeadCNI's file");
         }
         server.set_learnt(learnt);

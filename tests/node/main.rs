@@ -26,6 +26,7 @@ mod aside;
 mod autopath;
 mod chasing;
 mod failover;
+mod headcni;
 mod horizons;
 mod nft;
 mod outage;
