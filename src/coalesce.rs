@@ -237,7 +237,8 @@ mod tests {
         assert_eq!(join(&flights, b"b", 3), Join::Full);
         assert_eq!(take(&flights, b"a"), [1, 2]);
         assert_eq!(flights.waiting(), 0);
-        assert_eq!(flights.join(&key(b"b"), 1, 3, 1), Join::Leader(false));
+        let ended = flights.ended(key(b"b").hashed());
+        assert_eq!(flights.join(&key(b"b"), 1, 3, ended), Join::Leader(false));
         assert_eq!(flights.waiting(), 1);
     }
 

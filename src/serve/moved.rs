@@ -57,3 +57,73 @@ impl Desk {
         self.owner_now(&done.key, done.route).filter(|owner| *owner != done.route)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Route, file};
+    use crate::telemetry::querylog::QueryLog;
+    use crate::telemetry::stats::Stats;
+    use crate::time::Clock;
+    use crate::upstream::Outcome;
+    use crate::wire::edns::{Ede, ede};
+    use crate::wire::rtype;
+
+    fn desk(root: &str) -> (Desk, Vec<Route>) {
+        let route = |name: &str, suffix: &str| {
+            format!(
+                "[[route]]\nname = \"{name}\"\nsuffixes = [\"{suffix}\"]\n\
+                 upstreams = [\"10.0.0.1\"]\n"
+            )
+        };
+        let text = route("tailnet", "c.binrc.com") + &route("internet", root);
+        let config = file::parse(&text, Path::new("t.toml")).unwrap().config;
+        let server = Server::new(&config, "here".into(), Vec::new(), Vec::new(), Clock::manual());
+        let stats = Arc::new(Stats::new(2));
+        (Desk::new(Arc::new(server), stats, QueryLog::off()), config.routes)
+    }
+
+    /// The tailnet has this suffix more from here on.
+    fn learn(desk: &Desk, routes: &[Route], suffix: &str) {
+        let (mut table, suffix) = (RouteTable::of(routes), suffix.parse().unwrap());
+        table.learn(&suffix, 0);
+        desk.server.set_suffixes(table, vec![suffix]);
+    }
+
+    /// What was decided before a change is acted upon after it: a question handed over by a connection,
+    /// one that stands in line to be asked for the cache's sake.
+    #[test]
+    fn who_acts_late_acts_by_the_table_of_the_moment() {
+        let (desk, routes) = desk(".");
+        let shared = |name: &str| {
+            let key = Key::of(name.parse::<Name>().unwrap().as_wire(), rtype::A, false, false);
+            SharedKey::new(desk.server.cache.hashed(key.as_bytes()))
+        };
+        let (moved, other) = (shared("db.new.example"), shared("db.xnew.example"));
+        let ended = |key: &SharedKey, route: u16| {
+            let reason = Ede::new(ede::OTHER, "any");
+            let outcome = Outcome::Failure { reason, overload: false };
+            let started = desk.server.clock.now();
+            desk.moved_to(&Done { key: key.clone(), route, outcome, started })
+        };
+        assert_eq!((desk.owner_now(&moved, 1), ended(&moved, 1)), (Some(1), None));
+        learn(&desk, &routes, "new.example");
+        assert_eq!((desk.owner_now(&moved, 1), ended(&moved, 1)), (Some(0), Some(0)));
+        assert_eq!((desk.owner_now(&moved, 0), ended(&moved, 0)), (Some(0), None));
+        assert_eq!((desk.owner_now(&other, 1), ended(&other, 1)), (Some(1), None));
+    }
+
+    #[test]
+    fn a_name_that_nobody_owns_any_more_is_asked_of_nobody() {
+        let (desk, routes) = desk("example.com");
+        let key = Key::of(b"\x01a\x04test\0", rtype::A, false, false);
+        let key = SharedKey::new(desk.server.cache.hashed(key.as_bytes()));
+        learn(&desk, &routes, "test");
+        assert_eq!(desk.owner_now(&key, 1), Some(0));
+        desk.server.set_suffixes(RouteTable::of(&routes), vec!["test".parse().unwrap()]);
+        assert_eq!(desk.owner_now(&key, 0), None);
+    }
+}
