@@ -408,6 +408,13 @@ pub struct Pods {
     pub autopath: bool,
 }
 
+impl Pods {
+    /// Where the plugin writes records, whether they are followed or not.
+    pub fn records(&self) -> PathBuf {
+        self.dir.clone().or(Pods::default().dir).unwrap_or_default()
+    }
+}
+
 /// `[admin]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Admin {

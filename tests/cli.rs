@@ -344,6 +344,60 @@ impl Forwarder {
     }
 }
 
+/// Everything is on loopback, so that nothing is wanted of the host itself.
+#[test]
+fn the_node_command_tells_whether_a_daemon_runs_and_leaves_it_alone() {
+    let mut run = Forwarder::start();
+    let config = run._dir.path().join("cache.toml");
+    let config = config.to_str().unwrap();
+    let (done, out, err) = output(&["node", "status", "-c", config]);
+    assert_eq!((done.status.code(), err.as_str()), (Some(0), ""), "{out}");
+    let pid = run.daemon.child.id();
+    assert!(
+        out.contains(&format!(
+            "horizond   running, version {}, pid {pid}\n",
+            env!("CARGO_PKG_VERSION")
+        )),
+        "{out}"
+    );
+    assert!(out.ends_with("\nall is as the configuration wants\n"), "{out}");
+    let (done, _, err) = output(&["node", "clean", "-c", config]);
+    assert_eq!(done.status.code(), Some(69), "{err}");
+    run.miss("www.example.com", || {});
+
+    // The file has changed since the start.
+    let text = std::fs::read_to_string(config).unwrap() + "# more\n";
+    std::fs::write(config, text).unwrap();
+    let (done, out, _) = output(&["node", "status", "-c", config]);
+    let line = out.lines().find(|line| line.contains("another configuration")).unwrap();
+    assert!(line.starts_with("WRONG") && line.contains(" -> restart it"), "{out}");
+    assert_eq!(done.status.code(), Some(1));
+
+    run.daemon.terminate();
+    run.daemon.wait();
+    let (done, out, _) = output(&["node", "status", "--json", "-c", config]);
+    assert_eq!(done.status.code(), Some(1));
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let first = &json["findings"][0];
+    assert_eq!((&json["state"], &first["text"]), (&"wrong".into(), &"not running".into()), "{out}");
+    assert_eq!(first["todo"], "start horizond");
+}
+
+#[test]
+fn the_node_command_and_bad_configurations() {
+    let dir = TempDir::new().unwrap();
+    let bad = write(&dir, "bad.toml", "[node]\ninterface = 7\n");
+    for args in [&["node", "status", "-c", &bad][..], &["node", "clean", "-c", &bad]] {
+        let (run, out, err) = output(args);
+        assert_eq!((run.status.code(), out.as_str()), (Some(78), ""), "{args:?}");
+        assert!(err.contains("bad.toml:2:"), "{err}");
+    }
+    let (run, _, err) = output(&["node", "clean", "-c", "/nowhere/horizond.toml"]);
+    assert_eq!(run.status.code(), Some(78), "only the default file may be missing: {err}");
+    let (run, _, _) = output(&["node"]);
+    assert_eq!(run.status.code(), Some(2));
+}
+
 #[test]
 fn what_is_flushed_is_asked_again_and_nothing_else() {
     let run = Forwarder::start();

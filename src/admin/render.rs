@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::status::{RouteStatus, Status, UpstreamStatus};
 
 pub mod cache;
+pub mod node;
 
 /// What `horizond status` prints. Text that comes from the configuration cannot move the cursor or
 /// change colours.

@@ -16,8 +16,9 @@ use crate::admin::status::{
 };
 use crate::config::Config;
 use crate::listen::Inbox;
+use crate::node::repairs::Repairs;
 use crate::serve::Server;
-use crate::telemetry::metrics::{CacheEntries, CacheFacts, Facts, UpstreamFacts};
+use crate::telemetry::metrics::{CacheEntries, CacheFacts, Facts, RepairFacts, UpstreamFacts};
 use crate::telemetry::snapshot::Snapshot;
 use crate::telemetry::stats::Stats;
 use crate::upstream::Upstream;
@@ -34,6 +35,7 @@ pub struct Picture {
     pub tcp_open: Arc<AtomicUsize>,
     pub stats: Vec<Arc<Stats>>,
     pub shards: usize,
+    pub repairs: Arc<Repairs>,
 }
 
 impl Facts for Picture {
@@ -101,6 +103,22 @@ impl Facts for Picture {
 
     fn config_hash(&self) -> u64 {
         self.config.hash
+    }
+
+    fn repairs(&self) -> RepairFacts {
+        let repairs = &self.repairs;
+        RepairFacts {
+            link: [
+                ("interface", repairs.interface.get()),
+                ("up", repairs.up.get()),
+                ("address", repairs.addresses.get()),
+            ],
+            rules: repairs.rules.get(),
+            failures: [
+                ("link", repairs.link_failures.get()),
+                ("rules", repairs.rules_failures.get()),
+            ],
+        }
     }
 }
 

@@ -7,9 +7,9 @@
 //! fails, a name has some types and is denied for others, it takes too long) the pod gets the first
 //! denial and goes on by itself, as without this. Nothing is asked that the pod would not ask next.
 //!
-//! Whether a name exists does not depend on the type. So it is asked for by A from the second name on,
-//! and a question for another type goes along with one for A that is under way: both walk together, each
-//! name is asked for once, and they end at the same one.
+//! Whether a name exists does not depend on the type. So it is asked for by A, and AAAA only of the name
+//! that was found: both questions of a pod walk together, each name is asked for once, and they end at the
+//! same one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -181,15 +181,18 @@ impl Desk {
         Path::of(pod, folded, now)
     }
 
-    /// The question for A of the same name, if it is under way.
-    pub(super) fn leading(&self, key: &[u8]) -> Option<SharedKey> {
+    /// The question for A that tells first whether the name exists. AAAA is asked by resolvers that ask
+    /// for A too; other types wait for it only if it is under way.
+    pub(super) fn led_by(&self, key: &[u8]) -> Option<SharedKey> {
         let (dnssec_ok, checking_disabled) = Key::flags(key);
-        if Key::qtype(key) == rtype::A {
-            return None;
-        }
         let a = Key::of(Key::name(key), rtype::A, dnssec_ok, checking_disabled);
         let a = self.server.cache.hashed(a.as_bytes());
-        self.server.flights.is_under_way(a).then(|| SharedKey::new(a))
+        let led = match Key::qtype(key) {
+            rtype::A => false,
+            rtype::AAAA => true,
+            _ => self.server.flights.is_under_way(a),
+        };
+        led.then(|| SharedKey::new(a))
     }
 
     /// Takes in an answer on a walk.

@@ -128,16 +128,18 @@ impl Desk {
     ) -> Step {
         let journey = self.journey_by(path, &reply);
         let route = reply.route;
-        // With an answer past its expiry in hand it does not matter who asks.
-        let leading = (!late).then(|| self.leading(key.bytes)).flatten();
-        let (key, ended) = match leading {
-            Some(a) => {
-                let ended = self.server.flights.ended(a.hashed());
-                (a, ended)
-            }
-            None => (SharedKey::new(key), ended),
+        // With an answer past its expiry in hand there is nothing to be found out.
+        let by_a = if late { None } else { self.led_by(key.bytes) };
+        let travel = match by_a {
+            None => Travel::Ask { key: SharedKey::new(key), ended, route, late, journey },
+            Some(a) => match self.standing(a.hashed(), true, reply.now) {
+                Standing::Known(found) => self.travel(journey, found, true, reply.now),
+                Standing::Open { ended, route, late } => {
+                    Travel::Ask { key: a, ended, route, late, journey }
+                }
+            },
         };
-        self.travelled(reply, Travel::Ask { key, ended, route, late, journey }, out)
+        self.travelled(reply, travel, out)
     }
 
     fn journey_by(&self, path: Path, reply: &Reply<'_, '_>) -> Box<Journey> {

@@ -23,7 +23,7 @@ use super::stats::{NO_ROUTE, NO_ROUTE_NAME, Stats};
 mod facts;
 mod families;
 
-pub use facts::{CacheEntries, CacheFacts, Facts, UpstreamFacts};
+pub use facts::{CacheEntries, CacheFacts, Facts, RepairFacts, UpstreamFacts};
 use families as family;
 
 /// Content type of [`Metrics::text`].
@@ -86,6 +86,7 @@ impl Collector for Horizond {
         cache_contents(&self.facts.cache(), &names, &mut out);
         upstreams(self.facts.upstreams(), &mut out);
         by_namespace(&sums, &self.facts.namespaces(), &mut out);
+        repairs(&self.facts.repairs(), &mut out);
         gauges(self.facts.as_ref(), &mut out);
         out
     }
@@ -237,6 +238,16 @@ fn by_namespace(sums: &Snapshot, names: &[String], out: &mut Vec<MetricFamily>) 
     if !metrics.is_empty() {
         out.push(family::NAMESPACE_REQUESTS.of(metrics));
     }
+}
+
+fn repairs(facts: &RepairFacts, out: &mut Vec<MetricFamily>) {
+    let by = |family: &family::Family, counts: &[(&str, u64)]| {
+        family.of(counts.iter().map(|(what, count)| family.counter(&[what], *count)).collect())
+    };
+    out.push(by(&family::LINK_REPAIRS, &facts.link));
+    let rules = family::RULES_REPAIRS.counter(&[], facts.rules);
+    out.push(family::RULES_REPAIRS.of(vec![rules]));
+    out.push(by(&family::NODE_FAILURES, &facts.failures));
 }
 
 fn gauges(facts: &dyn Facts, out: &mut Vec<MetricFamily>) {

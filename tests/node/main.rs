@@ -28,6 +28,7 @@ mod chasing;
 mod failover;
 mod headcni;
 mod horizons;
+mod keeping;
 mod nft;
 mod outage;
 mod plugin;
