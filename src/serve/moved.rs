@@ -4,8 +4,9 @@
 //! answer, nor the other way round (horizon rules 1 and 5). Three things see to that. What is cached of
 //! such names, or speaks of them, is forgotten. What was asked before that is not kept, as with any
 //! flush. And whoever decided on a route before the change and acts on it after finds out: an exchange
-//! that is to begin goes to the owner of this moment, and one that ends is thrown away and begun anew
-//! there, with those who wait for it.
+//! that is to begin goes to the owner of this moment, one under way asks no further server
+//! ([`crate::upstream`]), and one that ends is thrown away and begun anew at the owner's, with those who
+//! wait for it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
