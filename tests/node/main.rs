@@ -27,6 +27,7 @@ mod autopath;
 mod chasing;
 mod containerd;
 mod failover;
+mod headcni;
 mod horizons;
 mod keeping;
 mod nft;
