@@ -20,15 +20,16 @@ const IMAGE: &str = "horizond.test/pod:1";
 /// Where Debian's containernetworking-plugins lie.
 const PLUGINS: &str = "/usr/lib/cni";
 /// Programs beside those of the lab, with the package of each.
-const TOOLS: [(&str, &str); 8] = [
-    ("/usr/bin/containerd", "containerd"),
-    ("/usr/bin/ctr", "containerd"),
-    ("/usr/sbin/runc", "runc"),
+const TOOLS: [(&str, &str); 9] = [
+    ("containerd", "containerd"),
+    ("ctr", "containerd"),
+    ("runc", "runc"),
     ("/usr/lib/cni/bridge", "containernetworking-plugins"),
     ("/usr/lib/cni/host-local", "containernetworking-plugins"),
     ("/usr/lib/cni/loopback", "containernetworking-plugins"),
-    ("/usr/bin/tar", "tar"),
-    ("/usr/bin/ldd", "libc-bin"),
+    ("tar", "tar"),
+    ("sha256sum", "coreutils"),
+    ("ldd", "libc-bin"),
 ];
 /// The cluster's search list for the namespace `shop`.
 pub const SEARCHES: [&str; 3] = ["shop.svc.cluster.local", "svc.cluster.local", "cluster.local"];
@@ -54,8 +55,8 @@ impl Containerd {
     /// Starts it on the node. With `plugin`, its entry is behind the bridge's; keys go beside those that
     /// every entry has here.
     pub fn start(lab: &Lab, plugin: Option<Value>) -> Self {
-        for (path, package) in TOOLS {
-            assert!(Path::new(path).exists(), "{path} is missing (Debian package {package})");
+        for (program, package) in TOOLS {
+            assert!(find(program).is_some(), "{program} is missing (Debian package {package})");
         }
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -108,7 +109,8 @@ impl Containerd {
             plugins.push(entry);
         }
         let list = json!({"cniVersion": "1.0.0", "name": NETWORK, "plugins": plugins});
-        let unfinished = self.path("unfinished");
+        // In the same directory: containerd 1.6 passes over what is moved in from elsewhere.
+        let unfinished = self.path("net.d/.unfinished");
         fs::write(&unfinished, list.to_string()).unwrap();
         fs::rename(unfinished, self.path("net.d/10-cbr0.conflist")).unwrap();
         let mark = format!(r#"\"mark\":{number}"#);
@@ -180,9 +182,9 @@ impl Containerd {
         fs::create_dir_all(root.join("etc")).unwrap();
         fs::write(root.join("etc/nsswitch.conf"), "hosts: files dns\n").unwrap();
         fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n").unwrap();
-        fs::copy(which("busybox"), root.join("bin/busybox")).unwrap();
+        fs::copy(find("busybox").unwrap(), root.join("bin/busybox")).unwrap();
         for program in ["getent", "dig"] {
-            let from = which(program);
+            let from = find(program).unwrap();
             fs::copy(&from, root.join("bin").join(program)).unwrap();
             for library in libraries(&from) {
                 let to = root.join(library.strip_prefix("/").unwrap());
@@ -268,10 +270,11 @@ fn names(directory: &Path) -> Vec<String> {
     names
 }
 
-fn which(program: &str) -> PathBuf {
+/// Where a program of PATH lies, or one with its whole path.
+fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default();
     let mut all = path.split(':').map(|dir| Path::new(dir).join(program));
-    all.find(|path| path.is_file()).unwrap_or_else(|| panic!("no {program} in PATH"))
+    all.find(|path| path.is_file())
 }
 
 /// The libraries that a program is linked with, and its loader.
