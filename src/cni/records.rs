@@ -165,7 +165,13 @@ impl Records {
     fn read(&self, path: &Path) -> Result<Read, CniError> {
         let bytes = match files::read(path, MAX_RECORD) {
             Ok(bytes) => bytes,
-            Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            // Nor is there one below what is no directory: a pod whose ADD failed at that must go.
+            Err(FileError::Io { source, .. })
+                if matches!(
+                    source.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
                 return Ok(Read::Nothing);
             }
             Err(FileError::NotAFile { .. }) => return Ok(Read::Damaged("not a file".into())),
