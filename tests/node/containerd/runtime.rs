@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::cri::{Cri, DnsConfig, Executed, Linux, Metadata, PodSandboxConfig};
+use super::leftovers::{self, Leftovers};
 use crate::lab::{COREDNS, Lab, NODE_V4};
 use crate::netns::Netns;
 use crate::pod::Dig;
@@ -20,7 +23,7 @@ const IMAGE: &str = "horizond.test/pod:1";
 /// Where Debian's containernetworking-plugins lie.
 const PLUGINS: &str = "/usr/lib/cni";
 /// Programs beside those of the lab, with the package of each.
-const TOOLS: [(&str, &str); 9] = [
+const TOOLS: [(&str, &str); 10] = [
     ("containerd", "containerd"),
     ("ctr", "containerd"),
     ("runc", "runc"),
@@ -30,11 +33,17 @@ const TOOLS: [(&str, &str); 9] = [
     ("tar", "tar"),
     ("sha256sum", "coreutils"),
     ("ldd", "libc-bin"),
+    ("setpriv", "util-linux"),
 ];
 /// The cluster's search list for the namespace `shop`.
 pub const SEARCHES: [&str; 3] = ["shop.svc.cluster.local", "svc.cluster.local", "cluster.local"];
 /// The network's name, and its bridge's.
 const NETWORK: &str = "cbr0";
+
+/// The wrapper that keeps a protocol of how the plugin is called, and the one that may do less than the
+/// plugin must; types of the list of plugins, like the plugin itself.
+pub const NOTING: &str = "noting";
+pub const CONFINED: &str = "confined";
 
 /// A running containerd. Dropping it takes its pods away first, after a panic too.
 pub struct Containerd {
@@ -43,6 +52,7 @@ pub struct Containerd {
     directory: TempDir,
     cri: Cri,
     cgroup: String,
+    node: Netns,
 }
 
 /// What the kubelet tells of a pod's DNS: by default what it does for `ClusterFirst`.
@@ -60,9 +70,11 @@ impl Containerd {
         }
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        static ONCE: Once = Once::new();
+        ONCE.call_once(leftovers::sweep);
         // Short: a socket's path has 107 bytes.
-        let directory = TempDir::with_prefix_in("hzc", "/tmp").unwrap();
-        let cgroup = format!("/hz{}-{number}", std::process::id());
+        let directory = TempDir::with_prefix_in(leftovers::prefix(), "/tmp").unwrap();
+        let cgroup = format!("/{}{number}", leftovers::prefix());
         let at = |name: &str| directory.path().join(name);
         for name in ["root", "state", "bin", "net.d", "pods", "ipam", "logs"] {
             fs::create_dir(at(name)).unwrap();
@@ -70,7 +82,13 @@ impl Containerd {
         for name in ["bridge", "host-local", "loopback"] {
             symlink(Path::new(PLUGINS).join(name), at("bin").join(name)).unwrap();
         }
-        symlink(env!("CARGO_BIN_EXE_horizond-cni"), at("bin").join("horizond-cni")).unwrap();
+        let plugin_program = env!("CARGO_BIN_EXE_horizond-cni");
+        symlink(plugin_program, at("bin").join("horizond-cni")).unwrap();
+        let calls = at("calls").display().to_string();
+        let note = format!("echo \"$CNI_COMMAND $CNI_CONTAINERID $CNI_NETNS\" >>{calls}");
+        script(&at("bin").join(NOTING), &format!("{note}\nexec {plugin_program}"));
+        let confined = "exec setpriv --bounding-set=-net_admin --inh-caps=-net_admin";
+        script(&at("bin").join(CONFINED), &format!("{confined} {plugin_program}"));
         let config = at("config.toml");
         fs::write(&config, configuration(directory.path())).unwrap();
         let mut command = Command::new("containerd");
@@ -78,7 +96,7 @@ impl Containerd {
         let log = lab.path(&format!("containerd-{number}.log"));
         let service = Service::start(&lab.node, &mut command, &log);
         let cri = Cri::new(&at("c.sock"));
-        let mut this = Self { service, directory, cri, cgroup };
+        let mut this = Self { service, directory, cri, cgroup, node: lab.node.clone() };
         let cri = this.cri.clone();
         this.service.wait_ready(|| cri.plugins().is_ok());
         this.set_plugin(plugin);
@@ -175,6 +193,41 @@ impl Containerd {
         names
     }
 
+    /// How the plugin was called for a pod since [`NOTING`] stands in the list: the verb, and whether it was
+    /// told a network namespace.
+    pub fn calls(&self, pod: &str) -> Vec<(String, bool)> {
+        let text = fs::read_to_string(self.path("calls")).unwrap_or_default();
+        let lines = text.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        lines
+            .filter(|words| words[1] == pod)
+            .map(|words| (words[0].to_owned(), !words[2].is_empty()))
+            .collect()
+    }
+
+    /// Waits until nothing is there any more of all pods that there were.
+    pub fn is_left_as_it_was(&self) {
+        let left = || {
+            let mut left = self.leftovers().list();
+            left.extend(self.records());
+            left.extend(self.leases());
+            left.extend(self.cri.pods().unwrap());
+            let links = ["-n", self.node.name(), "-o", "link", "show", "master", NETWORK];
+            let links = checked(Command::new("ip").args(links));
+            left.extend(links.lines().map(str::to_owned));
+            left
+        };
+        // A shim ends after it has answered.
+        let end = Instant::now() + PATIENCE;
+        while !left().is_empty() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(left(), Vec::<String>::new());
+    }
+
+    fn leftovers(&self) -> Leftovers<'_> {
+        Leftovers::new(self.directory.path(), &self.cgroup[1..])
+    }
+
     /// An image with busybox, and with glibc's getent and dig and what they need.
     fn import(&self) {
         let root = self.path("image/rootfs");
@@ -220,46 +273,38 @@ impl Containerd {
         );
     }
 
-    /// Takes all pods away.
+    /// Takes all pods away; gives up on the first that takes too long, since then it is containerd.
     fn clear(&self) {
+        let end = Instant::now() + PATIENCE * 4;
         for pod in self.cri.pods().unwrap_or_default() {
-            let _ = self.cri.stop_pod(&pod);
-            let _ = self.cri.remove_pod(&pod);
+            if Instant::now() > end {
+                break;
+            }
+            let _ = self.cri.stop_pod(&pod).and_then(|()| self.cri.remove_pod(&pod));
         }
     }
 }
 
 impl Drop for Containerd {
     fn drop(&mut self) {
-        self.clear();
-        self.service.terminate();
-        let end = std::time::Instant::now() + PATIENCE;
-        while self.service.ended().is_none() && std::time::Instant::now() < end {
-            std::thread::sleep(std::time::Duration::from_millis(20));
+        if self.service.ended().is_none() {
+            self.clear();
+            self.service.terminate();
+        }
+        let end = Instant::now() + PATIENCE;
+        while self.service.ended().is_none() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
         }
         self.service.kill();
-        // What a pod left behind that could not be taken away.
-        let ours = self.directory.path().to_string_lossy().into_owned();
-        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        let mounts = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-        for mount in mounts.filter(|mount| mount.starts_with(&ours)) {
-            let _ = Command::new("umount").args(["--lazy", mount]).stderr(Stdio::null()).status();
-        }
-        for controller in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            remove_empty(&controller.path().join(&self.cgroup[1..]));
-        }
-        remove_empty(&Path::new("/sys/fs/cgroup").join(&self.cgroup[1..]));
+        self.leftovers().remove();
     }
 }
 
-/// Removes cgroups from the leaves up; those with processes in them stay.
-fn remove_empty(group: &Path) {
-    for below in fs::read_dir(group).into_iter().flatten().flatten() {
-        if below.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_empty(&below.path());
-        }
-    }
-    let _ = fs::remove_dir(group);
+/// Writes a program. Not by this process: a child that another test starts meanwhile would inherit the file
+/// open for writing, and a program that is open for writing cannot be run (ETXTBSY).
+fn script(path: &Path, text: &str) {
+    let write = "printf '#!/bin/sh\n%s\n' \"$1\" >\"$0\" && chmod 755 \"$0\"";
+    checked(Command::new("sh").args(["-c", write]).arg(path).arg(text));
 }
 
 fn names(directory: &Path) -> Vec<String> {
@@ -304,6 +349,7 @@ restrict_oom_score_adj = true
 disable_apparmor = true
 disable_tcp_service = true
 stream_server_address = "127.0.0.1"
+netns_mounts_under_state_dir = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "{at}/bin"
 conf_dir = "{at}/net.d"
@@ -363,8 +409,8 @@ impl Container<'_> {
     /// Its network namespace.
     pub fn netns(&self) -> Netns {
         let record = self.record().expect("a record");
-        let path = record["netns"].as_str().unwrap();
-        Netns::named(path.rsplit('/').next().unwrap().to_owned())
+        // The runtime's own path; names in `ip netns` are relative to their directory.
+        Netns::named(record["netns"].as_str().unwrap().to_owned())
     }
 
     /// Its record, as it lies there.
