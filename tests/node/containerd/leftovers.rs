@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::image;
+
 const CGROUPS: &str = "/sys/fs/cgroup";
 /// Where libcni keeps results, whatever a runtime's own directories are.
 const RESULTS: &str = "/var/lib/cni/results";
@@ -66,7 +68,7 @@ impl<'a> Leftovers<'a> {
         for mount in self.mounts().into_iter().rev() {
             let _ = Command::new("umount").args(["--lazy", &mount]).stderr(Stdio::null()).status();
         }
-        groups.iter().for_each(|group| remove_group(group));
+        image::remove_cgroups(self.cgroup);
         for result in self.results() {
             let _ = fs::remove_file(result);
         }
@@ -93,9 +95,9 @@ impl<'a> Leftovers<'a> {
         paths.filter(|path| Path::new(path).starts_with(self.directory)).map(Into::into).collect()
     }
 
-    /// Results name the plugins' directories, which are ours.
+    /// Results name the network namespace, which lies in our directory.
     fn results(&self) -> Vec<PathBuf> {
-        let ours = self.directory.join("ipam").display().to_string();
+        let ours = format!("\"sandbox\":\"{}/", self.directory.display());
         let mut files = entries(Path::new(RESULTS));
         files.retain(|path| mentions(path, &ours));
         files
@@ -159,10 +161,4 @@ fn processes(group: &Path, pids: &mut Vec<i32>) {
     let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
     pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
     below(group).iter().for_each(|path| processes(path, pids));
-}
-
-/// Removes a cgroup from the leaves up; those with processes in them stay.
-fn remove_group(group: &Path) {
-    below(group).iter().for_each(|path| remove_group(path));
-    let _ = fs::remove_dir(group);
 }
