@@ -172,7 +172,7 @@ async fn serve(config: &Config, options: &Options, signals: Signals) -> Result<(
         ms = options.started.elapsed().as_millis() as u64,
         "serving"
     );
-    let steering = match Steering::start(config) {
+    let steering = match Steering::start(config, &threads.stats[..shards]) {
         Ok(steering) => steering,
         Err(error) => {
             threads.end(server.clock.now(), signals).await;

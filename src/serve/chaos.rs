@@ -5,7 +5,7 @@ use crate::answer::{Answer, Question};
 use crate::cache::{Entry, Freshness, Key};
 use crate::compose;
 use crate::local::chaos::{self, Topic};
-use crate::respond::Ask;
+use crate::respond::{self, Ask, Ttl};
 use crate::telemetry::labels::{Family, Source};
 use crate::telemetry::stats::NO_ROUTE;
 use crate::time::Tick;
@@ -14,7 +14,7 @@ use crate::wire::edns::{Ede, ede};
 use crate::wire::header::Rcode;
 use crate::wire::name::{MAX_NAME, Name, Presentation};
 use crate::wire::query::Query;
-use crate::wire::rtype;
+use crate::wire::{CLASS_CH, rtype};
 
 /// The most rows of one answer; what is beyond is said to be so.
 const ROWS: usize = 500;
@@ -29,14 +29,28 @@ impl Desk {
         now: Tick,
         out: &mut [u8],
     ) -> Step {
-        self.stats.request(NO_ROUTE, client.proto, Family::of(&client.addr), query.qtype);
         let mut folded = [0u8; MAX_NAME];
         let name = &mut folded[..query.name.len()];
         name.copy_from_slice(query.name);
         name.make_ascii_lowercase();
         let question = Question { name, qtype: query.qtype, qclass: query.qclass };
+        let topic = Topic::of(question.name);
+        if topic == Some(Topic::Shard) && self.is_own(client) {
+            // The daemon asks itself so several times a second: neither counted nor logged.
+            let answer = chaos::answer(question, &[thread()]);
+            let nsid = self.server.node.as_bytes();
+            return Step::Reply(respond::answer(
+                answer.view(),
+                ask,
+                Ttl::Elapsed(0),
+                None,
+                nsid,
+                out,
+            ));
+        }
+        self.stats.request(NO_ROUTE, client.proto, Family::of(&client.addr), query.qtype);
         let reply = Reply { query, ask, client, route: NO_ROUTE, now };
-        let Some(topic) = Topic::of(question.name) else {
+        let Some(topic) = topic else {
             let ede = Ede::new(ede::NOT_SUPPORTED, "no such name in class CH");
             let answer = Answer::failure(question, Rcode::REFUSED, ede);
             return self.reply(reply, &answer, Source::Refused, out);
@@ -55,11 +69,22 @@ impl Desk {
         self.reply(reply, &chaos::answer(question, &rows), Source::Local, out)
     }
 
+    /// Whether the daemon asks itself, which no limit of clients may keep it from.
+    #[cold]
+    pub(super) fn is_self_query(&self, query: &Query<'_>, client: Client) -> bool {
+        query.qclass == CLASS_CH && query.name == chaos::SHARD && self.is_own(client)
+    }
+
+    fn is_own(&self, client: Client) -> bool {
+        self.acls.own.contains(&client.addr.ip())
+    }
+
     fn rows(&self, topic: &Topic, client: Client, now: Tick) -> Vec<String> {
         match topic {
             Topic::Version => vec![concat!("horizond ", env!("CARGO_PKG_VERSION")).to_owned()],
             Topic::Identity => vec![self.server.node.to_string()],
             Topic::Whoami => self.whoami(client),
+            Topic::Shard => vec![thread()],
             Topic::Routes => self.routes().iter().map(|route| self.route_row(route)).collect(),
             Topic::Upstreams => self
                 .routes()
@@ -217,6 +242,11 @@ impl super::Server {
             .map(|policy| policy.owns.to_string())
             .unwrap_or_default()
     }
+}
+
+/// Name of the calling thread: `shard-N` for UDP, `tcp`.
+fn thread() -> String {
+    std::thread::current().name().unwrap_or_default().to_owned()
 }
 
 fn upstream_row(upstream: &Upstream, now: Tick) -> String {
