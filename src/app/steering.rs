@@ -155,6 +155,9 @@ impl Keeper {
             Err(unwell) => (Found::Miss, Some(unwell)),
         };
         let say = self.vitals.hear(found);
+        if let Some(error) = &why {
+            tracing::debug!(%error, "no answer from ourselves");
+        }
         if let Some(error) = why
             && (say == Say::Aside || found == Found::Busy)
             && let Some(held_back) = self.warnings.allow(Instant::now())

@@ -226,6 +226,8 @@ impl Line {
             let len = match self.socket.recv(&mut answer) {
                 Ok(len) => len,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                // It is about a question of an earlier beat.
+                Err(_) if self.asked.is_none() => return Ok(None),
                 Err(error) => return Err(error.into()),
             };
             match self.asked.and_then(|id| judge(&answer[..len], id)) {

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use horizond::node::nft::steer::PULSE;
+
 use super::figures::{Figures, HEAD};
 use super::load::{Load, Way};
 use super::{CLUSTER, NODE, Place};
@@ -97,7 +99,8 @@ fn measure(place: &Place, event: Event) -> Figures {
     let mut daemon = place.start_with(event.settings(), Settings::default());
     place.becomes(NODE);
     let load = Load::start(&place.lab.pod, CLUSTER_V4);
-    std::thread::sleep(STEADY);
+    // Anywhere between two beats.
+    std::thread::sleep(STEADY + PULSE.mul_f64(rand::random()));
     let down = Instant::now();
     event.go(place, &mut daemon);
     if event != Event::Restart {

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread::JoinHandle;
 
 use super::*;
 use crate::answer::Question;
@@ -18,23 +19,28 @@ struct Fake {
     refusing: Arc<AtomicBool>,
     swapped: Arc<AtomicBool>,
     end: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Fake {
     fn new(count: usize) -> Fake {
-        let first = bind_udp("127.0.0.1:0".parse().unwrap(), 1 << 16).unwrap();
+        Fake::at("127.0.0.1:0".parse().unwrap(), count)
+    }
+
+    fn at(addr: SocketAddr, count: usize) -> Fake {
+        let first = bind_udp(addr, 1 << 16).unwrap();
         let addr = first.local_addr().unwrap();
         let others = (1..count).map(|_| bind_udp(addr, 1 << 16).unwrap());
         let sockets: Vec<UdpSocket> = [first].into_iter().chain(others).collect();
         let [refusing, swapped, end] = [(); 3].map(|()| Arc::<AtomicBool>::default());
-        let mut stuck = Vec::new();
+        let (mut stuck, mut threads) = (Vec::new(), Vec::new());
         for (number, socket) in sockets.into_iter().enumerate() {
             let is_stuck = Arc::new(AtomicBool::new(false));
             stuck.push(Arc::clone(&is_stuck));
             let [refusing, swapped, end] = [&refusing, &swapped, &end].map(Arc::clone);
             socket.set_nonblocking(false).unwrap();
             socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-            std::thread::spawn(move || {
+            threads.push(std::thread::spawn(move || {
                 let mut query = [0; 512];
                 while !end.load(SeqCst) {
                     let Ok((len, from)) = socket.recv_from(&mut query) else { continue };
@@ -44,9 +50,9 @@ impl Fake {
                         socket.send_to(&answer, from).unwrap();
                     }
                 }
-            });
+            }));
         }
-        Fake { addr, stuck, refusing, swapped, end }
+        Fake { addr, stuck, refusing, swapped, end, threads }
     }
 
     fn set(&self, shard: usize, stuck: bool) {
@@ -57,6 +63,7 @@ impl Fake {
 impl Drop for Fake {
     fn drop(&mut self) {
         self.end.store(true, SeqCst);
+        self.threads.drain(..).for_each(|thread| thread.join().unwrap());
     }
 }
 
@@ -133,6 +140,21 @@ fn a_refusal_or_a_closed_port_is_a_miss_at_once() {
     let mut shards = Shards::new(vec![closed], 2, overload).unwrap();
     let missed = shards.ask(0).unwrap_err();
     assert!(matches!(missed.fault, Fault::Io(_)), "{missed}");
+}
+
+/// What the system says about the questions of one beat must not be held against the next.
+#[test]
+fn who_was_gone_is_heard_at_once_when_it_is_back() {
+    let (one, other) = (Fake::new(2), Fake::new(2));
+    let addresses = [one.addr, other.addr];
+    let mut shards = shards(&[&one, &other], 2);
+    (0..2).for_each(|beat| shards.ask(beat).unwrap());
+    drop((one, other));
+    for beat in 2..8 {
+        assert!(shards.ask(beat).is_err());
+    }
+    let _back = addresses.map(|addr| Fake::at(addr, 2));
+    (8..10).for_each(|beat| shards.ask(beat).unwrap());
 }
 
 /// The kernel may spread clients otherwise after a while.
