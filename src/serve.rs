@@ -239,7 +239,7 @@ impl Desk {
         if self.is_over_rate(client, now) && !self.is_self_query(&query, client) {
             return self.turn_away(packet, &query, client, out);
         }
-        if self.by_namespace {
+        if self.by_namespace && !self.is_self_query(&query, client) {
             self.count_namespace(client);
         }
         let ask = self.ask_of(&query, client);

@@ -155,19 +155,8 @@ impl Keeper {
             Err(unwell) => (Found::Miss, Some(unwell)),
         };
         let say = self.vitals.hear(found);
-        if let Some(error) = &why {
-            tracing::debug!(%error, "no answer from ourselves");
-        }
-        if let Some(error) = why
-            && (say == Say::Aside || found == Found::Busy)
-            && let Some(held_back) = self.warnings.allow(Instant::now())
-        {
-            match found {
-                Found::Busy => {
-                    tracing::warn!(%error, held_back, "more questions than can be taken")
-                }
-                _ => tracing::error!(%error, held_back, "no answer from ourselves: stepping aside"),
-            }
+        if let Some(error) = why {
+            self.tell(found, say, &error);
         }
         let result = match say {
             Say::Alive | Say::Back => self.alive(say == Say::Back),
@@ -181,6 +170,18 @@ impl Keeper {
             Ok(Beat::Kept) => {}
             Ok(Beat::Repaired) => tracing::warn!("the rules were gone and are made again"),
             Err(error) => self.complain(&error),
+        }
+    }
+
+    fn tell(&mut self, found: Found, say: Say, error: &Unwell) {
+        match (found, say) {
+            (_, Say::Aside) => tracing::error!(%error, "no answer from ourselves: stepping aside"),
+            (Found::Busy, _) => {
+                if let Some(held_back) = self.warnings.allow(Instant::now()) {
+                    tracing::warn!(%error, held_back, "more questions than can be taken");
+                }
+            }
+            _ => tracing::debug!(%error, "no answer from ourselves"),
         }
     }
 

@@ -70,11 +70,12 @@ impl Desk {
     }
 
     /// Whether the daemon asks itself, which no limit of clients may keep it from.
-    #[cold]
+    #[inline]
     pub(super) fn is_self_query(&self, query: &Query<'_>, client: Client) -> bool {
         query.qclass == CLASS_CH && query.name == chaos::SHARD && self.is_own(client)
     }
 
+    #[cold]
     fn is_own(&self, client: Client) -> bool {
         self.acls.own.contains(&client.addr.ip())
     }
@@ -285,8 +286,10 @@ mod tests {
     use super::*;
     use crate::answer::{Section, Writer};
     use crate::config::file;
-    use crate::serve::Server;
+    use crate::serve::{Foreseen, Server};
+    use crate::telemetry::labels::Proto;
     use crate::telemetry::querylog::QueryLog;
+    use crate::telemetry::snapshot::Snapshot;
     use crate::telemetry::stats::Stats;
     use crate::time::Clock;
     use crate::wire::CLASS_IN;
@@ -327,5 +330,31 @@ mod tests {
         assert_eq!(state(12), format!("{stale}, given for 88 s: {failure}"));
         assert_eq!(state(40), "stale, positive NOERROR, age 40 s, usable for 60 s if all fails");
         assert_eq!(state(100), "expired");
+    }
+
+    #[test]
+    fn the_daemons_question_to_itself_is_neither_counted_nor_limited() {
+        let text = "[admit]\nrate = 1\nburst = 1\n[[route]]\nname = \"r\"\nsuffixes = [\".\"]\n\
+                    upstreams = [\"10.0.0.1\"]\n";
+        let config = file::parse(text, Path::new("t.toml")).unwrap().config;
+        let own = vec!["169.254.20.10".parse().unwrap()];
+        let server = Server::new(&config, "here".into(), Vec::new(), own, Clock::manual());
+        let stats = Arc::new(Stats::new(1));
+        let mut desk = Desk::new(Arc::new(server), Arc::clone(&stats), QueryLog::off());
+        let query = [b"\0\x01\x01\0\0\x01\0\0\0\0\0\0", chaos::SHARD, b"\0\x10\0\x03"].concat();
+        let mut ask = |client: &str| {
+            let client = Client { addr: client.parse().unwrap(), proto: Proto::Udp };
+            let mut out = [0; 1232];
+            let step = desk.ask(&query, Foreseen::default(), client, Tick(0), &mut out);
+            let Step::Reply(_) = step else { panic!("no reply") };
+            (out[3] & 15, out[2] & 2 > 0, out[7])
+        };
+        let counted = || Snapshot::of(&[Arc::clone(&stats)]).all_requests(NO_ROUTE);
+        (0..5).for_each(|_| assert_eq!(ask("169.254.20.10:4242"), (0, false, 1)));
+        assert_eq!(counted(), 0);
+        // Anybody may ask so, as any other client.
+        assert_eq!(ask("10.0.0.7:4242"), (0, false, 1));
+        assert_eq!(counted(), 1);
+        assert!(ask("10.0.0.7:4242").1, "over its rate: sent to TCP");
     }
 }

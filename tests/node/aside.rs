@@ -58,7 +58,8 @@ impl Place {
     fn start_with(&self, more: &str, settings: Settings<'_>) -> Service {
         let steer = format!("notrack = true\nsteer = [\"{}\"]\n", self.mode);
         let node = format!("{steer}cluster_dns = [\"{CLUSTER_V4}\"]\n{more}\n");
-        Settings { node: &node, listen: RECORD, ..settings }.start(&self.lab)
+        let listen = format!("{}\n{RECORD}", settings.listen);
+        Settings { node: &node, listen: &listen, ..settings }.start(&self.lab)
     }
 
     /// Who answers a pod that asks the cluster's DNS.
