@@ -14,14 +14,18 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::cni::standin::Pair;
 use crate::config::Config;
 use crate::node::nft::NftError;
 use crate::node::nft::steer::{Beat, LIFETIME, NodeTable, PULSE, Plan, retire_leftover};
+use crate::node::repairs::Repairs;
+use crate::pods::Redirected;
 use crate::telemetry::logs::Every;
 use crate::telemetry::stats::Stats;
 
@@ -48,25 +52,33 @@ pub(super) struct Steering {
 
 impl Steering {
     /// Makes the rules that the configuration asks for; `None` where it asks for none. To be called when
-    /// the daemon answers. `shards` are the counters of each shard.
+    /// the daemon answers. `shards` are the counters of each shard; what is repaired later is counted in
+    /// `repairs`.
     ///
     /// # Errors
     /// The rules cannot be made: what the kernel said.
-    pub fn start(config: &Config, shards: &[Arc<Stats>]) -> Result<Option<Steering>, NftError> {
+    pub fn start(
+        config: &Config,
+        shards: &[Arc<Stats>],
+        repairs: Arc<Repairs>,
+    ) -> Result<Option<Steering>, NftError> {
+        let records = config.pods.records();
         let Some(wanted) = config.node.steering(&config.listen.addresses) else {
-            forget_predecessor(config);
+            forget_predecessor(config, &records);
             return Ok(None);
         };
         let stand_ins = wanted.stand_ins.iter().map(|(_, stand_in)| *stand_in);
-        let led: Vec<IpAddr> = stand_ins.chain(wanted.services.iter().copied()).collect();
-        let inquiry = match led.is_empty() {
+        let ours: Vec<IpAddr> = stand_ins.chain(wanted.services.iter().copied()).collect();
+        let inquiry = match ours.is_empty() {
             true => None,
-            false => Some(Inquiry::new(&config.listen.addresses, led, shards).map_err(failed)?),
+            false => Some(Inquiry::new(&config.listen.addresses, ours, shards).map_err(failed)?),
         };
+        let led = led(&records).unwrap_or_default();
         let plan = Plan::new(wanted.local, wanted.stand_ins, wanted.services)?;
-        let table = NodeTable::install(plan)?;
+        let table = NodeTable::install(plan.clone().leading(&led))?;
         let (stop, stopped) = channel();
-        let body = move || Keeper::new(table, inquiry).run(&stopped);
+        let followed = Followed { plan, records, repairs };
+        let body = move || Keeper::new(table, inquiry, followed).run(&stopped);
         let thread = std::thread::Builder::new().name("steering".to_owned()).spawn(body);
         let thread = thread.map_err(failed)?;
         tracing::info!("steering: rules are in place");
@@ -83,15 +95,38 @@ impl Steering {
 
 /// A daemon with another configuration may have been killed and have left its rules. Where we are not to
 /// touch the node we do not.
-fn forget_predecessor(config: &Config) {
+fn forget_predecessor(config: &Config, records: &Path) {
     if config.node.interface.is_none() {
         return;
     }
-    match retire_leftover(&[]) {
-        Ok(true) => tracing::info!("rules of an earlier start are gone"),
+    // Without knowing whom they lead the rules stay: they harm nobody.
+    let Some(led) = led(records) else { return };
+    match retire_leftover(&led) {
+        Ok(true) if led.is_empty() => tracing::info!("rules of an earlier start are gone"),
+        Ok(true) => tracing::info!("rules of an earlier start are gone, but what leads its pods"),
         Ok(false) => {}
         Err(error) => tracing::debug!(%error, "cannot look for rules of an earlier start"),
     }
+}
+
+/// Where pods of this node are redirected to, whoever told them; `None` where the records cannot be read.
+fn led(records: &Path) -> Option<Vec<Pair>> {
+    match Redirected::read(records) {
+        Ok(found) => Some(found.pairs),
+        Err(error) => {
+            tracing::warn!(%error, "cannot see which pods are redirected");
+            None
+        }
+    }
+}
+
+/// What the rules follow, beside being alive.
+struct Followed {
+    /// As the configuration has it.
+    plan: Plan,
+    /// The directory of the pods' records.
+    records: PathBuf,
+    repairs: Arc<Repairs>,
 }
 
 /// Rules whose daemon has stepped aside.
@@ -114,6 +149,7 @@ struct Keeper {
     table: NodeTable,
     /// None where all that is led here always is.
     inquiry: Option<Inquiry>,
+    followed: Followed,
     vitals: Vitals,
     /// When we last said that we are alive.
     said: Option<Instant>,
@@ -121,9 +157,9 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn new(table: NodeTable, inquiry: Option<Inquiry>) -> Keeper {
+    fn new(table: NodeTable, inquiry: Option<Inquiry>, followed: Followed) -> Keeper {
         let warnings = Every::new(Duration::from_secs(10));
-        Keeper { table, inquiry, vitals: Vitals::new(), said: None, warnings }
+        Keeper { table, inquiry, followed, vitals: Vitals::new(), said: None, warnings }
     }
 
     /// Beats until told to stop; then steps aside and gives the table back.
@@ -168,7 +204,10 @@ impl Keeper {
         };
         match result {
             Ok(Beat::Kept) => {}
-            Ok(Beat::Repaired) => tracing::warn!("the rules were gone and are made again"),
+            Ok(Beat::Repaired) => {
+                self.followed.repairs.rules.add(1);
+                tracing::warn!("the rules were gone and are made again");
+            }
             Err(error) => self.complain(&error),
         }
     }
@@ -202,12 +241,26 @@ impl Keeper {
     fn repair(&mut self) {
         match self.table.repair() {
             Ok(false) => {}
-            Ok(true) => tracing::warn!("the rules were changed and are made again"),
+            Ok(true) => {
+                self.followed.repairs.rules.add(1);
+                tracing::warn!("the rules were changed and are made again");
+            }
             Err(error) => self.complain(&error),
+        }
+        if let Err(error) = self.follow_pods() {
+            self.complain(&error);
         }
     }
 
+    /// Pods may come that another configuration of the plugin redirects, and those of old go.
+    fn follow_pods(&mut self) -> Result<(), NftError> {
+        let Some(led) = led(&self.followed.records) else { return Ok(()) };
+        let plan = self.followed.plan.clone().leading(&led);
+        if plan == *self.table.plan() { Ok(()) } else { self.table.change(plan) }
+    }
+
     fn complain(&mut self, error: &NftError) {
+        self.followed.repairs.rules_failures.add(1);
         if let Some(held_back) = self.warnings.allow(Instant::now()) {
             tracing::error!(%error, held_back, "cannot keep the rules");
         }
@@ -269,4 +322,19 @@ impl Inquiry {
 fn failed(source: io::Error) -> NftError {
     let what = "start the thread that keeps the rules".to_owned();
     NftError::Failed { what, source, text: None }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Pods that are led to an address that is gone would get no answer, whatever the shards do.
+    #[test]
+    fn an_address_that_is_not_this_hosts_is_a_miss() {
+        let ask = |led: &str| Inquiry::new(&[], vec![led.parse().unwrap()], &[]).unwrap().ask();
+        assert!(ask("127.0.0.53").is_ok());
+        let unwell = ask("192.0.2.1").unwrap_err();
+        assert!(matches!(unwell, Unwell::Address(..)) && !unwell.is_busy(), "{unwell}");
+    }
 }

@@ -134,17 +134,3 @@ fn a_daemon_that_refuses_its_own_question_takes_no_pods() {
     wait_for("the reason", PATIENCE, || daemon.log().contains(hint).then_some(()));
     place.becomes(CLUSTER);
 }
-
-/// An address that pods are led to is taken away by somebody.
-#[test]
-fn without_the_address_that_pods_are_led_to_they_are_left_to_the_cluster() {
-    for (mode, address) in [("cni", STAND_IN_V4), ("service-ip", CLUSTER_V4)] {
-        let place = Place::new(mode);
-        let _daemon = place.start();
-        place.becomes(NODE);
-        place.lab.node.ip(&format!("addr del {address}/32 dev horizond0\n"));
-        place.becomes(CLUSTER);
-        place.lab.node.ip(&format!("addr add {address}/32 dev horizond0\n"));
-        place.becomes(NODE);
-    }
-}

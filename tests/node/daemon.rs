@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::http;
-use crate::lab::{Lab, MAGICDNS, NODE_V4, NODE_V6};
+use crate::lab::{Lab, NODE_V4, NODE_V6};
 use crate::process::Service;
 
 /// Where `/metrics` and `/readyz` are, in the node's namespace.
@@ -27,20 +27,31 @@ pub struct Settings<'a> {
     pub private: &'a str,
     /// Who may ask, as in the list `[admit] allow`.
     pub allow: &'a str,
+    /// Suffixes and upstreams of the tailnet route.
+    pub tailnet: &'a str,
 }
 
 impl Default for Settings<'_> {
     fn default() -> Self {
         let resolv_conf = "nameserver 198.51.100.53\n";
         let allow = "\"node\", \"10.244.0.0/16\", \"fd00:10:244::/48\"";
-        Self { coredns: "10.96.0.10", node: "", listen: "", resolv_conf, private: "", allow }
+        let tailnet = "suffixes = [\"c.binrc.com\"]\nupstreams = [\"10.2.0.1\"]";
+        Self {
+            coredns: "10.96.0.10",
+            node: "",
+            listen: "",
+            resolv_conf,
+            private: "",
+            allow,
+            tailnet,
+        }
     }
 }
 
 impl Settings<'_> {
     /// Writes the file and gives its path.
     pub fn write(&self, lab: &Lab) -> PathBuf {
-        let Self { coredns, node, listen, resolv_conf, private, allow } = self;
+        let Self { coredns, node, listen, resolv_conf, private, allow, tailnet } = self;
         let resolv_conf = lab.file(RESOLV_CONF, resolv_conf);
         let text = format!(
             r#"
@@ -58,8 +69,7 @@ upstreams = ["{coredns}"]
 {private}
 [[route]]
 name = "tailnet"
-suffixes = ["c.binrc.com"]
-upstreams = ["{MAGICDNS}"]
+{tailnet}
 {private}
 [[route]]
 name = "internet"
