@@ -176,7 +176,8 @@ async fn serve(
         ms = options.started.elapsed().as_millis() as u64,
         "serving"
     );
-    let steering = match Steering::start(config, repairs) {
+    let shard_stats = &threads.stats[..shards];
+    let steering = match Steering::start(config, shard_stats, repairs) {
         Ok(steering) => steering,
         Err(error) => {
             threads.end(server.clock.now(), signals).await;

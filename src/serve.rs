@@ -238,10 +238,10 @@ impl Desk {
         if !self.acls.allow.contains(client.addr.ip()) {
             return self.refuse_stranger(&query, client, now, out);
         }
-        if self.is_over_rate(client, now) {
+        if self.is_over_rate(client, now) && !self.is_self_query(&query, client) {
             return self.turn_away(packet, &query, client, out);
         }
-        if self.by_namespace {
+        if self.by_namespace && !self.is_self_query(&query, client) {
             self.count_namespace(client);
         }
         let ask = self.ask_of(&query, client);

@@ -223,7 +223,7 @@ async fn within(
 }
 
 /// id.server CH TXT with RD, under a random id.
-pub(super) fn self_query() -> ([u8; 2], Vec<u8>) {
+fn self_query() -> ([u8; 2], Vec<u8>) {
     let id: [u8; 2] = rand::random();
     let question = b"\x01\0\0\x01\0\0\0\0\0\0\x02id\x06server\0\0\x10\0\x03";
     (id, [&id, &question[..]].concat())

@@ -1,11 +1,19 @@
 //! Keeps the node's nf_tables rules while the daemon serves, and says that it is alive while it is.
 //!
 //! One thread of its own: the kernel may hold a caller while other programs change rules, and no query
-//! may wait for that. It beats only while a question to the daemon's own sockets is answered, so that
-//! pods get their answers from the cluster's DNS when we are dead, stopped, or deaf.
+//! may wait for that. It beats only while each shard and the TCP thread answer a question that is sent to
+//! their sockets, so that pods get their answers from the cluster's DNS when we are dead, stopped, stuck,
+//! deaf, or refuse. Where it takes how long: [`steer::LIFETIME`] after the last beat where this thread is
+//! gone as well, else the second missed beat, 650 ms after the last answer at most.
+//!
+//! The addresses that pods are led to cannot be asked from here while we are aside, because the same rules
+//! lead the question away. The threads behind them are asked at the others; that they are this host's is
+//! looked at.
+//!
+//! [`steer::LIFETIME`]: crate::node::nft::steer::LIFETIME
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -15,17 +23,25 @@ use std::time::{Duration, Instant};
 use crate::cni::standin::Pair;
 use crate::config::Config;
 use crate::node::nft::NftError;
-use crate::node::nft::steer::{Beat, NodeTable, PULSE, Plan, retire_leftover};
+use crate::node::nft::steer::{Beat, LIFETIME, NodeTable, PULSE, Plan, retire_leftover};
 use crate::node::repairs::Repairs;
 use crate::pods::Redirected;
 use crate::telemetry::logs::Every;
+use crate::telemetry::stats::Stats;
+
+mod overload;
+mod question;
+mod shards;
+mod stream;
+mod vitals;
+
+use overload::Overload;
+use shards::Shards;
+use stream::Streams;
+use vitals::{Found, Say, Vitals};
 
 /// How often the rules are looked at, whether they are whole.
 const REPAIR: Duration = Duration::from_secs(60);
-/// How long the daemon may take to answer itself: less than what is left of a beat's lifetime.
-const SELF_QUERY: Duration = Duration::from_millis(150);
-/// So many answers in a row are wanted before we count as alive again.
-const RECOVERED: u32 = 2;
 
 /// The thread that keeps the rules.
 pub(super) struct Steering {
@@ -36,31 +52,35 @@ pub(super) struct Steering {
 
 impl Steering {
     /// Makes the rules that the configuration asks for; `None` where it asks for none. To be called when
-    /// the daemon answers. What is repaired later is counted in `repairs`.
+    /// the daemon answers. `shards` are the counters of each shard; what is repaired later is counted in
+    /// `repairs`.
     ///
     /// # Errors
     /// The rules cannot be made: what the kernel said.
-    pub fn start(config: &Config, repairs: Arc<Repairs>) -> Result<Option<Steering>, NftError> {
+    pub fn start(
+        config: &Config,
+        shards: &[Arc<Stats>],
+        repairs: Arc<Repairs>,
+    ) -> Result<Option<Steering>, NftError> {
         let records = config.pods.records();
         let Some(wanted) = config.node.steering(&config.listen.addresses) else {
             forget_predecessor(config, &records);
             return Ok(None);
         };
+        let stand_ins = wanted.stand_ins.iter().map(|(_, stand_in)| *stand_in);
+        let ours: Vec<IpAddr> = stand_ins.chain(wanted.services.iter().copied()).collect();
+        let inquiry = match ours.is_empty() {
+            true => None,
+            false => Some(Inquiry::new(&config.listen.addresses, ours, shards).map_err(failed)?),
+        };
         let led = led(&records).unwrap_or_default();
-        // While we are not alive, what the node itself asks of a stand-in goes to the cluster too.
-        let mut addresses = config.listen.addresses.clone();
-        addresses.retain(|addr| wanted.stand_ins.iter().all(|(_, ip)| *ip != addr.ip()));
         let plan = Plan::new(wanted.local, wanted.stand_ins, wanted.services)?;
         let table = NodeTable::install(plan.clone().leading(&led))?;
         let (stop, stopped) = channel();
         let followed = Followed { plan, records, repairs };
-        let body = move || Keeper::new(table, addresses, followed).run(&stopped);
+        let body = move || Keeper::new(table, inquiry, followed).run(&stopped);
         let thread = std::thread::Builder::new().name("steering".to_owned()).spawn(body);
-        let thread = thread.map_err(|source| NftError::Failed {
-            what: "start the thread that keeps the rules".to_owned(),
-            source,
-            text: None,
-        })?;
+        let thread = thread.map_err(failed)?;
         tracing::info!("steering: rules are in place");
         Ok(Some(Steering { stop, thread, stays: config.node.leave_on_exit }))
     }
@@ -127,18 +147,19 @@ impl Resting {
 
 struct Keeper {
     table: NodeTable,
-    addresses: Vec<SocketAddr>,
+    /// None where all that is led here always is.
+    inquiry: Option<Inquiry>,
     followed: Followed,
-    /// Answers to ourselves in a row.
-    answers: u32,
-    alive: bool,
+    vitals: Vitals,
+    /// When we last said that we are alive.
+    said: Option<Instant>,
     warnings: Every,
 }
 
 impl Keeper {
-    fn new(table: NodeTable, addresses: Vec<SocketAddr>, followed: Followed) -> Keeper {
+    fn new(table: NodeTable, inquiry: Option<Inquiry>, followed: Followed) -> Keeper {
         let warnings = Every::new(Duration::from_secs(10));
-        Keeper { table, addresses, followed, answers: RECOVERED, alive: true, warnings }
+        Keeper { table, inquiry, followed, vitals: Vitals::new(), said: None, warnings }
     }
 
     /// Beats until told to stop; then steps aside and gives the table back.
@@ -163,25 +184,23 @@ impl Keeper {
     }
 
     fn pulse(&mut self) {
-        match self.addresses.iter().try_for_each(|&addr| answers(addr)) {
-            Ok(()) => self.answers = self.answers.saturating_add(1),
-            Err(error) => {
-                self.answers = 0;
-                if let Some(held_back) = self.warnings.allow(Instant::now()) {
-                    tracing::error!(%error, held_back, "no answer from ourselves: stepping aside");
-                }
+        let Some(inquiry) = &mut self.inquiry else { return };
+        let (found, why) = match inquiry.ask() {
+            Ok(()) => (Found::Answer, None),
+            Err(unwell) if unwell.is_busy() => (Found::Busy, Some(unwell)),
+            Err(unwell) => (Found::Miss, Some(unwell)),
+        };
+        let say = self.vitals.hear(found);
+        if let Some(error) = why {
+            self.tell(found, say, &error);
+        }
+        let result = match say {
+            Say::Alive | Say::Back => self.alive(say == Say::Back),
+            Say::Nothing => Ok(Beat::Kept),
+            Say::Aside => {
+                self.said = None;
+                self.table.rest().map(|()| Beat::Kept)
             }
-        }
-        let alive = self.answers >= RECOVERED;
-        if alive && !self.alive {
-            tracing::info!("answering again: queries come to us");
-        }
-        let stopped = !alive && self.alive;
-        self.alive = alive;
-        let result = match (alive, stopped) {
-            (true, _) => self.table.beat(),
-            (false, true) => self.table.rest().map(|()| Beat::Kept),
-            (false, false) => Ok(Beat::Kept),
         };
         match result {
             Ok(Beat::Kept) => {}
@@ -191,6 +210,32 @@ impl Keeper {
             }
             Err(error) => self.complain(&error),
         }
+    }
+
+    fn tell(&mut self, found: Found, say: Say, error: &Unwell) {
+        match (found, say) {
+            (_, Say::Aside) => tracing::error!(%error, "no answer from ourselves: stepping aside"),
+            (Found::Busy, _) => {
+                if let Some(held_back) = self.warnings.allow(Instant::now()) {
+                    tracing::warn!(%error, held_back, "more questions than can be taken");
+                }
+            }
+            _ => tracing::debug!(%error, "no answer from ourselves"),
+        }
+    }
+
+    fn alive(&mut self, again: bool) -> Result<Beat, NftError> {
+        let result = self.table.beat();
+        let before = self.said.replace(Instant::now());
+        if again {
+            tracing::info!("answering again: queries come to us");
+        } else if let Some(gap) = before.map(|before| before.elapsed())
+            && gap > LIFETIME
+        {
+            let ms = gap.as_millis() as u64;
+            tracing::warn!(ms, "no beat for so long: the rules led queries around us meanwhile");
+        }
+        result
     }
 
     fn repair(&mut self) {
@@ -222,24 +267,74 @@ impl Keeper {
     }
 }
 
-/// Asks ourselves, from a port of its own, so that each of the shards has its turn.
-fn answers(addr: SocketAddr) -> io::Result<()> {
-    let any: SocketAddr = match addr {
-        SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
-        SocketAddr::V6(_) => ([0u16; 8], 0).into(),
-    };
-    let socket = UdpSocket::bind(any)?;
-    socket.connect(addr)?;
-    socket.set_read_timeout(Some(SELF_QUERY))?;
-    let (id, query) = super::picture::self_query();
-    socket.send(&query)?;
-    let mut answer = [0u8; 512];
-    let until = Instant::now() + SELF_QUERY;
-    while Instant::now() < until {
-        let len = socket.recv(&mut answer)?;
-        if len >= 12 && answer[..2] == id {
-            return Ok(());
+/// What shows that the daemon does not serve as it should.
+#[derive(Debug, thiserror::Error)]
+enum Unwell {
+    #[error("{0} is not an address of this host: {1}")]
+    Address(IpAddr, io::Error),
+    #[error(transparent)]
+    Udp(#[from] shards::Missed),
+    #[error(transparent)]
+    Tcp(#[from] stream::Missed),
+}
+
+impl Unwell {
+    /// Whether it serves all the same.
+    fn is_busy(&self) -> bool {
+        match self {
+            Unwell::Address(..) => false,
+            Unwell::Udp(missed) => missed.busy,
+            Unwell::Tcp(missed) => missed.busy,
         }
     }
-    Err(io::ErrorKind::TimedOut.into())
+}
+
+/// Asks the daemon's own sockets.
+struct Inquiry {
+    /// The addresses that pods are led to.
+    led: Vec<IpAddr>,
+    shards: Shards,
+    streams: Streams,
+    beats: usize,
+}
+
+impl Inquiry {
+    fn new(listen: &[SocketAddr], led: Vec<IpAddr>, stats: &[Arc<Stats>]) -> io::Result<Inquiry> {
+        let mut own = listen.to_vec();
+        own.retain(|addr| !led.contains(&addr.ip()));
+        let overload = Overload::new(own.clone(), stats.to_vec());
+        let streams = Streams::new(&own);
+        let shards = Shards::new(own, stats.len(), overload)?;
+        Ok(Inquiry { led, shards, streams, beats: 0 })
+    }
+
+    fn ask(&mut self) -> Result<(), Unwell> {
+        self.beats = self.beats.wrapping_add(1);
+        for &ip in &self.led {
+            UdpSocket::bind((ip, 0)).map_err(|error| Unwell::Address(ip, error))?;
+        }
+        self.shards.ask(self.beats)?;
+        self.streams.ask(self.beats)?;
+        Ok(())
+    }
+}
+
+fn failed(source: io::Error) -> NftError {
+    let what = "start the thread that keeps the rules".to_owned();
+    NftError::Failed { what, source, text: None }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Pods that are led to an address that is gone would get no answer, whatever the shards do.
+    #[test]
+    fn an_address_that_is_not_this_hosts_is_a_miss() {
+        let ask = |led: &str| Inquiry::new(&[], vec![led.parse().unwrap()], &[]).unwrap().ask();
+        assert!(ask("127.0.0.53").is_ok());
+        let unwell = ask("192.0.2.1").unwrap_err();
+        assert!(matches!(unwell, Unwell::Address(..)) && !unwell.is_busy(), "{unwell}");
+    }
 }

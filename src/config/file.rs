@@ -85,7 +85,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Loaded, Errors> {
 fn walk(tree: &DeTable<'_>, report: &mut Report<'_>) -> Config {
     let root = Section::root(tree, report);
     let mut listen = listen::read(&root, report);
-    let node = node::read(&root, report);
+    let node = node::read(&root, &listen.addresses, report);
     listen.addresses = node.listening(&listen.addresses);
     let cache = tables::cache(&root, report);
     let routes = route::read(&root, cache.stale, report);

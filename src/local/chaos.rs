@@ -5,6 +5,9 @@ use crate::wire::header::{Rcode, flag};
 use crate::wire::name::Name;
 use crate::wire::{CLASS_CH, CLASS_IN, rtype};
 
+/// `shard.horizond` in wire form: what the daemon asks itself.
+pub const SHARD: &[u8] = b"\x05shard\x08horizond\0";
+
 /// What is asked about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Topic {
@@ -14,6 +17,8 @@ pub enum Topic {
     Identity,
     /// `whoami.horizond`: the client itself
     Whoami,
+    /// `shard.horizond`: the thread that answers
+    Shard,
     /// `routes.horizond`
     Routes,
     /// `upstreams.horizond`
@@ -31,6 +36,7 @@ impl Topic {
             b"\x07version\x04bind\0" | b"\x07version\x06server\0" => Some(Topic::Version),
             b"\x08hostname\x04bind\0" | b"\x02id\x06server\0" => Some(Topic::Identity),
             b"\x06whoami\x08horizond\0" => Some(Topic::Whoami),
+            SHARD => Some(Topic::Shard),
             b"\x06routes\x08horizond\0" => Some(Topic::Routes),
             b"\x09upstreams\x08horizond\0" => Some(Topic::Upstreams),
             b"\x05cache\x08horizond\0" => Some(Topic::Cache),
@@ -43,7 +49,7 @@ impl Topic {
 
     /// Whether it lets a client look into what others asked or how the node is made.
     pub fn is_private(&self) -> bool {
-        !matches!(self, Topic::Version | Topic::Identity | Topic::Whoami)
+        !matches!(self, Topic::Version | Topic::Identity | Topic::Whoami | Topic::Shard)
     }
 }
 
@@ -90,6 +96,7 @@ mod tests {
         assert_eq!(topic("version.bind"), Some(Topic::Version));
         assert_eq!(topic("ID.Server"), Some(Topic::Identity));
         assert_eq!(topic("whoami.horizond"), Some(Topic::Whoami));
+        assert_eq!(topic("shard.horizond"), Some(Topic::Shard));
         assert_eq!(topic("a.b.explain.horizond"), Some(Topic::Explain("a.b".parse().unwrap())));
         assert_eq!(topic("explain.horizond"), Some(Topic::Explain(Name::root())));
         assert_eq!(topic("xexplain.horizond"), None);

@@ -8,7 +8,7 @@ use crate::cache::{Entry, Freshness, Key};
 use crate::compose;
 use crate::headcni::Learnt;
 use crate::local::chaos::{self, Topic};
-use crate::respond::Ask;
+use crate::respond::{self, Ask, Ttl};
 use crate::route::{Match, Rule};
 use crate::telemetry::labels::{Family, Source};
 use crate::telemetry::stats::NO_ROUTE;
@@ -18,7 +18,7 @@ use crate::wire::edns::{Ede, ede};
 use crate::wire::header::Rcode;
 use crate::wire::name::{MAX_NAME, Name, Presentation};
 use crate::wire::query::Query;
-use crate::wire::rtype;
+use crate::wire::{CLASS_CH, rtype};
 
 /// The most rows of one answer; what is beyond is said to be so.
 const ROWS: usize = 500;
@@ -33,14 +33,28 @@ impl Desk {
         now: Tick,
         out: &mut [u8],
     ) -> Step {
-        self.stats.request(NO_ROUTE, client.proto, Family::of(&client.addr), query.qtype);
         let mut folded = [0u8; MAX_NAME];
         let name = &mut folded[..query.name.len()];
         name.copy_from_slice(query.name);
         name.make_ascii_lowercase();
         let question = Question { name, qtype: query.qtype, qclass: query.qclass };
+        let topic = Topic::of(question.name);
+        if topic == Some(Topic::Shard) && self.is_own(client) {
+            // The daemon asks itself so several times a second: neither counted nor logged.
+            let answer = chaos::answer(question, &[thread()]);
+            let nsid = self.server.node.as_bytes();
+            return Step::Reply(respond::answer(
+                answer.view(),
+                ask,
+                Ttl::Elapsed(0),
+                None,
+                nsid,
+                out,
+            ));
+        }
+        self.stats.request(NO_ROUTE, client.proto, Family::of(&client.addr), query.qtype);
         let reply = Reply { query, ask, client, route: NO_ROUTE, now };
-        let Some(topic) = Topic::of(question.name) else {
+        let Some(topic) = topic else {
             let ede = Ede::new(ede::NOT_SUPPORTED, "no such name in class CH");
             let answer = Answer::failure(question, Rcode::REFUSED, ede);
             return self.reply(reply, &answer, Source::Refused, out);
@@ -59,11 +73,23 @@ impl Desk {
         self.reply(reply, &chaos::answer(question, &rows), Source::Local, out)
     }
 
+    /// Whether the daemon asks itself, which no limit of clients may keep it from.
+    #[inline]
+    pub(super) fn is_self_query(&self, query: &Query<'_>, client: Client) -> bool {
+        query.qclass == CLASS_CH && query.name == chaos::SHARD && self.is_own(client)
+    }
+
+    #[cold]
+    fn is_own(&self, client: Client) -> bool {
+        self.acls.own.contains(&client.addr.ip())
+    }
+
     fn rows(&self, topic: &Topic, client: Client, now: Tick) -> Vec<String> {
         match topic {
             Topic::Version => vec![concat!("horizond ", env!("CARGO_PKG_VERSION")).to_owned()],
             Topic::Identity => vec![self.server.node.to_string()],
             Topic::Whoami => self.whoami(client),
+            Topic::Shard => vec![thread()],
             Topic::Routes => self.routes().iter().map(|route| self.route_row(route)).collect(),
             Topic::Upstreams => self
                 .routes()
@@ -255,6 +281,11 @@ fn learnt_rows(learnt: &Learnt, name: &[u8], owner: &Match) -> Vec<String> {
     rows
 }
 
+/// Name of the calling thread: `shard-N` for UDP, `tcp`.
+fn thread() -> String {
+    std::thread::current().name().unwrap_or_default().to_owned()
+}
+
 fn upstream_row(upstream: &Upstream, now: Tick) -> String {
     let state = match upstream.health.state(now) {
         State::Up => "up",
@@ -296,8 +327,10 @@ mod tests {
     use super::*;
     use crate::answer::{Section, Writer};
     use crate::config::file;
-    use crate::serve::Server;
+    use crate::serve::{Foreseen, Server};
+    use crate::telemetry::labels::Proto;
     use crate::telemetry::querylog::QueryLog;
+    use crate::telemetry::snapshot::Snapshot;
     use crate::telemetry::stats::Stats;
     use crate::time::Clock;
     use crate::wire::CLASS_IN;
@@ -338,5 +371,31 @@ mod tests {
         assert_eq!(state(12), format!("{stale}, given for 88 s: {failure}"));
         assert_eq!(state(40), "stale, positive NOERROR, age 40 s, usable for 60 s if all fails");
         assert_eq!(state(100), "expired");
+    }
+
+    #[test]
+    fn the_daemons_question_to_itself_is_neither_counted_nor_limited() {
+        let text = "[admit]\nrate = 1\nburst = 1\n[[route]]\nname = \"r\"\nsuffixes = [\".\"]\n\
+                    upstreams = [\"10.0.0.1\"]\n";
+        let config = file::parse(text, Path::new("t.toml")).unwrap().config;
+        let own = vec!["169.254.20.10".parse().unwrap()];
+        let server = Server::new(&config, "here".into(), Vec::new(), own, Clock::manual());
+        let stats = Arc::new(Stats::new(1));
+        let mut desk = Desk::new(Arc::new(server), Arc::clone(&stats), QueryLog::off());
+        let query = [b"\0\x01\x01\0\0\x01\0\0\0\0\0\0", chaos::SHARD, b"\0\x10\0\x03"].concat();
+        let mut ask = |client: &str| {
+            let client = Client { addr: client.parse().unwrap(), proto: Proto::Udp };
+            let mut out = [0; 1232];
+            let step = desk.ask(&query, Foreseen::default(), client, Tick(0), &mut out);
+            let Step::Reply(_) = step else { panic!("no reply") };
+            (out[3] & 15, out[2] & 2 > 0, out[7])
+        };
+        let counted = || Snapshot::of(&[Arc::clone(&stats)]).all_requests(NO_ROUTE);
+        (0..5).for_each(|_| assert_eq!(ask("169.254.20.10:4242"), (0, false, 1)));
+        assert_eq!(counted(), 0);
+        // Anybody may ask so, as any other client.
+        assert_eq!(ask("10.0.0.7:4242"), (0, false, 1));
+        assert_eq!(counted(), 1);
+        assert!(ask("10.0.0.7:4242").1, "over its rate: sent to TCP");
     }
 }

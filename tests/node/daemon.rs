@@ -25,6 +25,8 @@ pub struct Settings<'a> {
     pub resolv_conf: &'a str,
     /// Further lines of the cluster and tailnet routes.
     pub private: &'a str,
+    /// Who may ask, as in the list `[admit] allow`.
+    pub allow: &'a str,
     /// Suffixes and upstreams of the tailnet route.
     pub tailnet: &'a str,
 }
@@ -32,15 +34,24 @@ pub struct Settings<'a> {
 impl Default for Settings<'_> {
     fn default() -> Self {
         let resolv_conf = "nameserver 198.51.100.53\n";
+        let allow = "\"node\", \"10.244.0.0/16\", \"fd00:10:244::/48\"";
         let tailnet = "suffixes = [\"c.binrc.com\"]\nupstreams = [\"10.2.0.1\"]";
-        Self { coredns: "10.96.0.10", node: "", listen: "", resolv_conf, private: "", tailnet }
+        Self {
+            coredns: "10.96.0.10",
+            node: "",
+            listen: "",
+            resolv_conf,
+            private: "",
+            allow,
+            tailnet,
+        }
     }
 }
 
 impl Settings<'_> {
     /// Writes the file and gives its path.
     pub fn write(&self, lab: &Lab) -> PathBuf {
-        let Self { coredns, node, listen, resolv_conf, private, tailnet } = self;
+        let Self { coredns, node, listen, resolv_conf, private, allow, tailnet } = self;
         let resolv_conf = lab.file(RESOLV_CONF, resolv_conf);
         let text = format!(
             r#"
@@ -66,7 +77,7 @@ suffixes = ["."]
 upstreams = ["{}"]
 
 [admit]
-allow = ["node", "10.244.0.0/16", "fd00:10:244::/48"]
+allow = [{allow}]
 
 [admin]
 address = "{ADMIN}"

@@ -33,19 +33,50 @@ const CLUSTER: &str = "192.0.2.96";
 /// After the last beat pods must get answers again within this.
 const STEP_ASIDE: Duration = Duration::from_secs(1);
 
-/// kube-proxy's part: the cluster DNS Service leads to the coredns neighbour.
+/// kube-proxy's part, in its chains of iptables mode: the cluster DNS Service leads to the coredns
+/// neighbour, for what comes to the node and for what the node's own programs send; what does not come from
+/// a pod's address is masqueraded; packets that no connection explains are not forwarded.
 pub const KUBE_PROXY: &str = "
-table inet kube-proxy {
-  chain prerouting { type nat hook prerouting priority -100; policy accept;
-    ip daddr 10.100.0.10 udp dport 53 dnat ip to 10.96.0.10
-    ip daddr 10.100.0.10 tcp dport 53 dnat ip to 10.96.0.10
-    ip6 daddr fd00:10:100::10 udp dport 53 dnat ip6 to fd00:10:96::10
-    ip6 daddr fd00:10:100::10 tcp dport 53 dnat ip6 to fd00:10:96::10
+table ip nat {
+  chain KUBE-MARK-MASQ { meta mark set meta mark or 0x4000; }
+  chain KUBE-SEP-DNS {
+    ip saddr 10.96.0.10 jump KUBE-MARK-MASQ
+    meta l4proto { tcp, udp } dnat to 10.96.0.10:53
   }
-  chain output { type nat hook output priority -100; policy accept;
-    ip daddr 10.100.0.10 udp dport 53 dnat ip to 10.96.0.10
-    ip daddr 10.100.0.10 tcp dport 53 dnat ip to 10.96.0.10
+  chain KUBE-SVC-DNS { ip saddr != 10.244.0.0/16 jump KUBE-MARK-MASQ; jump KUBE-SEP-DNS; }
+  chain KUBE-SERVICES {
+    ip daddr 10.100.0.10 udp dport 53 jump KUBE-SVC-DNS
+    ip daddr 10.100.0.10 tcp dport 53 jump KUBE-SVC-DNS
   }
+  chain KUBE-POSTROUTING {
+    meta mark and 0x4000 != 0x4000 return
+    meta mark set meta mark xor 0x4000
+    masquerade fully-random
+  }
+  chain PREROUTING { type nat hook prerouting priority dstnat; jump KUBE-SERVICES; }
+  chain OUTPUT { type nat hook output priority -100; jump KUBE-SERVICES; }
+  chain POSTROUTING { type nat hook postrouting priority srcnat; jump KUBE-POSTROUTING; }
+}
+table ip filter {
+  chain KUBE-FIREWALL {
+    ip saddr != 127.0.0.0/8 ip daddr 127.0.0.0/8 ct status and dnat == 0 ct state != { established, related } drop
+  }
+  chain KUBE-FORWARD {
+    ct state invalid drop
+    meta mark and 0x4000 == 0x4000 accept
+    ct state established,related accept
+  }
+  chain INPUT { type filter hook input priority filter; jump KUBE-FIREWALL; }
+  chain OUTPUT { type filter hook output priority filter; jump KUBE-FIREWALL; }
+  chain FORWARD { type filter hook forward priority filter; jump KUBE-FORWARD; }
+}
+table ip6 nat {
+  chain KUBE-SERVICES {
+    ip6 daddr fd00:10:100::10 udp dport 53 dnat to [fd00:10:96::10]:53
+    ip6 daddr fd00:10:100::10 tcp dport 53 dnat to [fd00:10:96::10]:53
+  }
+  chain PREROUTING { type nat hook prerouting priority dstnat; jump KUBE-SERVICES; }
+  chain OUTPUT { type nat hook output priority -100; jump KUBE-SERVICES; }
 }
 ";
 

@@ -8,11 +8,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use socket2::SockRef;
+
 use crate::fake_coredns::Place;
 use crate::netns::Netns;
 
 /// How often a thread looks whether it is to stop.
 const TICK: Duration = Duration::from_millis(20);
+/// How long a client may take within a message.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The most TCP connections of a witness's life.
+const CONNECTIONS: usize = 10_000;
 const TXT: u16 = 16;
 /// Strings of 255 bytes in the long answer's records: 58 records of 4 strings, 59 KB in all.
 const RECORDS: usize = 58;
@@ -22,6 +28,8 @@ struct Shared {
     name: Ipv4Addr,
     asked: AtomicUsize,
     stop: AtomicBool,
+    /// Taken up to now.
+    connections: AtomicUsize,
 }
 
 /// Running servers; they stop when dropped.
@@ -33,15 +41,15 @@ pub struct Witness {
 impl Witness {
     /// Serves port 53 of the addresses in the namespace; answers with `name`.
     pub fn start(netns: &Netns, name: &str, addresses: &[&str]) -> Self {
-        let (asked, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let shared = Arc::new(Shared { name: name.parse().unwrap(), asked, stop });
+        let (asked, connections) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (name, stop) = (name.parse().unwrap(), AtomicBool::new(false));
+        let shared = Arc::new(Shared { name, asked, stop, connections });
         let mut threads = Vec::new();
         for address in addresses {
             let addr = SocketAddr::new(address.parse::<IpAddr>().unwrap(), 53);
             let udp = netns.udp(addr).unwrap_or_else(|e| panic!("{addr}/udp: {e}"));
             let tcp = netns.tcp(addr).unwrap_or_else(|e| panic!("{addr}/tcp: {e}"));
             udp.set_read_timeout(Some(TICK)).unwrap();
-            tcp.set_nonblocking(true).unwrap();
             let us = shared.clone();
             threads.push(std::thread::spawn(move || {
                 let mut buffer = [0; 4096];
@@ -50,12 +58,14 @@ impl Witness {
                     let _ = udp.send_to(&us.answer(&buffer[..length], false), from);
                 }
             }));
+            SockRef::from(&tcp).set_read_timeout(Some(TICK)).unwrap();
             let us = shared.clone();
             threads.push(std::thread::spawn(move || {
                 while !us.stop.load(Ordering::Relaxed) {
-                    match tcp.accept() {
-                        Ok((stream, _)) => drop(us.serve(stream)),
-                        Err(_) => std::thread::sleep(TICK),
+                    let Ok((stream, _)) = tcp.accept() else { continue };
+                    let us = us.clone();
+                    if us.connections.fetch_add(1, Ordering::Relaxed) < CONNECTIONS {
+                        std::thread::spawn(move || drop(us.serve(stream)));
                     }
                 }
             }));
@@ -79,18 +89,29 @@ impl Drop for Witness {
 }
 
 impl Shared {
-    /// One question of a connection.
+    /// Answers a connection's questions until its client has no more.
     fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
-        stream.set_nonblocking(false)?;
-        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        stream.set_write_timeout(Some(Duration::from_secs(2)))?;
-        let mut length = [0; 2];
-        stream.read_exact(&mut length)?;
-        let mut query = vec![0; usize::from(u16::from_be_bytes(length))];
-        stream.read_exact(&mut query)?;
-        let answer = self.answer(&query, true);
-        stream.write_all(&(answer.len() as u16).to_be_bytes())?;
-        stream.write_all(&answer)
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let mut first = [0];
+        loop {
+            stream.set_read_timeout(Some(TICK))?;
+            match stream.read(&mut first) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(_) if self.stop.load(Ordering::Relaxed) => return Ok(()),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Err(error),
+            }
+            stream.set_read_timeout(Some(PATIENCE))?;
+            let mut second = [0];
+            stream.read_exact(&mut second)?;
+            let mut query = vec![0; usize::from(u16::from_be_bytes([first[0], second[0]]))];
+            stream.read_exact(&mut query)?;
+            let answer = self.answer(&query, true);
+            let length = (answer.len() as u16).to_be_bytes();
+            stream.write_all(&[&length, &answer[..]].concat())?;
+        }
     }
 
     /// The header, the question and the records (RFC 1035, 4.1).

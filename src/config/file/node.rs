@@ -3,7 +3,7 @@
 use super::diagnostic::{Report, quoted};
 use super::item::Item;
 use super::reader::Section;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::cni::standin;
 use crate::config::{Node, Steer};
@@ -15,7 +15,8 @@ const MAX_CLUSTER_DNS: usize = 8;
 const STEER: [(&str, Steer); 3] =
     [("kubelet", Steer::Kubelet), ("cni", Steer::Cni), ("service-ip", Steer::ServiceIp)];
 
-pub(super) fn read(root: &Section<'_, '_>, report: &mut Report<'_>) -> Node {
+/// `listen` are the addresses of `[listen]`.
+pub(super) fn read(root: &Section<'_, '_>, listen: &[SocketAddr], report: &mut Report<'_>) -> Node {
     let table = root.section("node", report);
     let interface = table.item("interface").and_then(|item| interface(&item, report));
     let mut node = Node { interface, ..Node::default() };
@@ -31,6 +32,7 @@ pub(super) fn read(root: &Section<'_, '_>, report: &mut Report<'_>) -> Node {
     }
     node.stand_ins = addresses(&table, "stand_ins", report);
     steered(&table, &node, report);
+    askable(&table, &node, listen, report);
     node.name = table.item("name").and_then(|item| name(&item, report));
     node
 }
@@ -96,6 +98,23 @@ fn steered(table: &Section<'_, '_>, node: &Node, report: &mut Report<'_>) {
     {
         let hint = "leave stand_ins out, or write one address for each of cluster_dns";
         report.error(at("stand_ins"), "node.stand_ins", &error.to_string(), hint);
+    }
+}
+
+/// Whether there is an address where the daemon can ask itself whether it serves: the rules lead questions
+/// to those of pods away while it does not.
+fn askable(table: &Section<'_, '_>, node: &Node, listen: &[SocketAddr], report: &mut Report<'_>) {
+    let Some(wanted) = node.steering(listen) else { return };
+    let led = |ip| {
+        wanted.services.contains(&ip)
+            || wanted.stand_ins.iter().any(|(_, stand_in)| *stand_in == ip)
+    };
+    if !listen.is_empty() && listen.iter().all(|addr| led(addr.ip())) {
+        let hint = "listen on an address of this server's own as well, like \"169.254.20.10\"";
+        let what = "every listening address is one that pods are led to, so this server cannot ask \
+                    itself whether it serves";
+        let at = table.item("steer").map_or(table.at, |item| item.at);
+        report.error(at, "node.steer", what, hint);
     }
 }
 
