@@ -1,6 +1,7 @@
 //! Pods of the real containerd, made over its socket as the kubelet makes them, with the real bridge,
 //! host-local and runc; the cluster's DNS, MagicDNS and the internet are the lab's.
 
+mod container;
 mod cri;
 mod crowd;
 mod ends;
@@ -24,7 +25,8 @@ use crate::process::{PATIENCE, Service, checked, wait_for};
 use crate::servers;
 use crate::steering::ruleset;
 use crate::tap::Taps;
-use runtime::{Container, Containerd, dns};
+use container::Container;
+use runtime::{Containerd, dns};
 
 /// A Service by a short name and by its whole one, a host of the tailnet, one of the internet.
 const NAMES: [(&str, [&str; 2]); 4] = [

@@ -19,6 +19,14 @@ fn a_pod_is_deleted_as_often_as_the_runtime_likes() {
     let runtime = &place.runtime;
     let pod = runtime.pod("web-1", dns(&[COREDNS], KUBELET), &[]);
     let other = runtime.pod("web-2", dns(&[COREDNS], KUBELET), &[]);
+    // What is looked for in vain later is there now.
+    let traces = runtime.traces();
+    let places =
+        ["shim ", "mount ", "/var/lib/cni/results/", "/sys/fs/cgroup/", "cbr0_", "10.244.7."];
+    for place in places {
+        assert!(traces.iter().any(|trace| trace.starts_with(place)), "{place}: {traces:?}");
+    }
+    assert!(traces.contains(&pod.pod) && traces.iter().any(|trace| trace.contains("veth")));
     runtime.cri().stop_pod(&pod.pod).unwrap();
     assert_eq!(runtime.calls(&pod.pod), [call("ADD", true), call("DEL", true)]);
     assert!(pod.record().is_none());

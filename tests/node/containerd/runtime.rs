@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::cri::{Cri, DnsConfig, Executed, Linux, Metadata, PodSandboxConfig};
+use super::container::Container;
+use super::cri::{Cri, DnsConfig, Linux, Metadata, PodSandboxConfig};
 use super::leftovers::{self, Leftovers};
 use crate::image::{self, find};
 use crate::lab::{COREDNS, Lab, NODE_V4};
 use crate::netns::Netns;
-use crate::pod::Dig;
 use crate::process::{PATIENCE, Service, checked, wait_for};
 
 const IMAGE: &str = "horizond.test/pod:1";
@@ -39,7 +39,7 @@ const TOOLS: [(&str, &str); 10] = [
 /// The cluster's search list for the namespace `shop`.
 pub const SEARCHES: [&str; 3] = ["shop.svc.cluster.local", "svc.cluster.local", "cluster.local"];
 /// The network's name, and its bridge's.
-const NETWORK: &str = "cbr0";
+pub const NETWORK: &str = "cbr0";
 
 /// The wrapper that keeps a protocol of how the plugin is called, and the one that may do less than the
 /// plugin must; types of the list of plugins, like the plugin itself.
@@ -179,7 +179,7 @@ impl Containerd {
         let container = self.cri.run_container(&pod, &config, IMAGE);
         let container = container.unwrap_or_else(|error| panic!("{error}\n{}", self.log()));
         let address = self.cri.address(&pod).unwrap();
-        Container { runtime: self, pod, container, address }
+        Container::new(self, pod, container, address)
     }
 
     /// Files of the pods' records, sorted.
@@ -205,24 +205,28 @@ impl Containerd {
             .collect()
     }
 
-    /// Waits until nothing is there any more of all pods that there were.
+    /// What there is of pods: what they are to the runtime and to its plugins, and what they are to the
+    /// machine.
+    pub fn traces(&self) -> Vec<String> {
+        let mut traces = self.leftovers().list();
+        traces.extend(self.records());
+        traces.extend(self.leases());
+        traces.extend(self.cri.pods().unwrap());
+        let links = ["-n", self.node.name(), "-o", "link", "show", "master", NETWORK];
+        let links = checked(Command::new("ip").args(links));
+        traces.extend(links.lines().map(str::to_owned));
+        traces
+    }
+
+    /// Waits until there are none.
+    #[track_caller]
     pub fn is_left_as_it_was(&self) {
-        let left = || {
-            let mut left = self.leftovers().list();
-            left.extend(self.records());
-            left.extend(self.leases());
-            left.extend(self.cri.pods().unwrap());
-            let links = ["-n", self.node.name(), "-o", "link", "show", "master", NETWORK];
-            let links = checked(Command::new("ip").args(links));
-            left.extend(links.lines().map(str::to_owned));
-            left
-        };
         // A shim ends after it has answered.
         let end = Instant::now() + PATIENCE;
-        while !left().is_empty() && Instant::now() < end {
+        while !self.traces().is_empty() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(20));
         }
-        assert_eq!(left(), Vec::<String>::new());
+        assert_eq!(self.traces(), Vec::<String>::new());
     }
 
     fn leftovers(&self) -> Leftovers<'_> {
@@ -333,94 +337,4 @@ snapshotter = "native"
 runtime_type = "io.containerd.runc.v2"
 "#
     )
-}
-
-/// A pod's container.
-pub struct Container<'a> {
-    runtime: &'a Containerd,
-    pub pod: String,
-    container: String,
-    pub address: String,
-}
-
-impl Container<'_> {
-    /// Runs a program in it to its end.
-    pub fn run(&self, command: &[&str]) -> Executed {
-        let executed = self.runtime.cri.exec(&self.container, command);
-        executed.unwrap_or_else(|error| panic!("{command:?}: {error}"))
-    }
-
-    /// The addresses that glibc finds.
-    pub fn getent(&self, name: &str) -> Vec<String> {
-        let executed = self.run(&["/bin/getent", "ahosts", name]);
-        assert!(matches!(executed.exit_code, 0 | 2), "getent {name}: {executed:?}");
-        let text = String::from_utf8(executed.stdout).unwrap();
-        let mut found: Vec<String> =
-            text.lines().filter_map(|line| Some(line.split_whitespace().next()?.into())).collect();
-        found.sort();
-        found.dedup();
-        found
-    }
-
-    /// What busybox's nslookup prints.
-    pub fn nslookup(&self, name: &str) -> String {
-        let executed = self.run(&["/bin/busybox", "nslookup", name]);
-        String::from_utf8_lossy(&[executed.stdout, executed.stderr].concat()).into_owned()
-    }
-
-    pub fn dig(&self, arguments: &str) -> Dig {
-        let mut command = vec!["/bin/dig", "+tries=1", "+timeout=6"];
-        command.extend(arguments.split_whitespace());
-        let executed = self.run(&command);
-        Dig::parse(arguments, &String::from_utf8_lossy(&executed.stdout))
-    }
-
-    pub fn resolv_conf(&self) -> String {
-        let executed = self.run(&["/bin/busybox", "cat", "/etc/resolv.conf"]);
-        String::from_utf8(executed.stdout).unwrap()
-    }
-
-    /// Its network namespace.
-    pub fn netns(&self) -> Netns {
-        let record = self.record().expect("a record");
-        // The runtime's own path; names in `ip netns` are relative to their directory.
-        Netns::named(record["netns"].as_str().unwrap().to_owned())
-    }
-
-    /// Its record, as it lies there.
-    pub fn record(&self) -> Option<Value> {
-        let name = format!("{NETWORK}_{}_eth0.json", self.pod);
-        let text = fs::read(self.runtime.path("pods").join(name)).ok()?;
-        Some(serde_json::from_slice(&text).unwrap())
-    }
-
-    /// Whether it is led to us when it asks its nameserver: only we know `whoami.horizond`.
-    pub fn is_ours(&self) -> bool {
-        self.dig(&format!("@{COREDNS} CH TXT whoami.horizond")).status == "NOERROR"
-    }
-
-    /// Waits until that is so.
-    pub fn becomes_ours(&self) {
-        wait_for("the pod to be led to us", PATIENCE, || self.is_ours().then_some(()));
-    }
-
-    /// The rows of whoami.
-    pub fn whoami(&self) -> Vec<String> {
-        let dig = self.dig(&format!("@{NODE_V4} CH TXT whoami.horizond"));
-        dig.data("TXT").iter().map(|row| row.trim_matches('"').to_owned()).collect()
-    }
-
-    /// Waits until the daemon knows it.
-    pub fn becomes_known(&self) -> Vec<String> {
-        wait_for("the daemon to know the pod", PATIENCE, || {
-            let rows = self.whoami();
-            (rows.len() > 1).then_some(rows)
-        })
-    }
-
-    /// Stops and removes the pod.
-    pub fn remove(self) {
-        self.runtime.cri.stop_pod(&self.pod).unwrap();
-        self.runtime.cri.remove_pod(&self.pod).unwrap();
-    }
 }

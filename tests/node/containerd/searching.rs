@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use super::container::Container;
 use super::cri::DnsConfig;
-use super::runtime::{Container, SEARCHES, dns};
+use super::runtime::{SEARCHES, dns};
 use super::{KUBELET, Place, finds_all};
 use crate::lab::{COREDNS, NODE_V4};
 
