@@ -167,6 +167,7 @@ impl Keeper {
             Ok(()) => self.answers = self.answers.saturating_add(1),
             Err(error) => {
                 self.answers = 0;
+                self.followed.repairs.unanswered.add(1);
                 if let Some(held_back) = self.warnings.allow(Instant::now()) {
                     tracing::error!(%error, held_back, "no answer from ourselves: stepping aside");
                 }
