@@ -2,12 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 import unittest
 
 import yaml
 
-from common import DEPLOY, HORIZOND, PLUGIN, TMP, addresses, config, pod, run, unit
+from common import DEPLOY, HORIZOND, PLUGIN, ROOT, TMP, addresses, config, pod, run, unit
 
 # A plugin that says which versions it knows, in place of those that are not built here.
 ANY_PLUGIN = """#!/bin/sh
@@ -98,6 +99,21 @@ class Scrape(unittest.TestCase):
         rest = {key: value for key, value in self.pods.items() if key != "kubernetes_sd_configs"}
         rest = self.promtool({"scrape_configs": [rest, self.hosts]})
         self.assertEqual(rest.returncode, 0, rest.stderr)
+
+    def test_the_alerts_fire_when_they_should_and_not_when_not(self):
+        directory = TMP / "alerts"
+        directory.mkdir()
+        shutil.copy(DEPLOY / "prometheus/alerts.yml", directory)
+        shutil.copy(ROOT / "tests/deploy/alerts.test.yml", directory)
+        done = run("promtool", "test", "rules", directory / "alerts.test.yml")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        # Each has its place in the story.
+        rules = yaml.safe_load((directory / "alerts.yml").read_text())["groups"][0]["rules"]
+        story = (directory / "alerts.test.yml").read_text()
+        self.assertEqual({rule["alert"] for rule in rules}, set(re.findall(r'alertname="(\w+)"', story)))
+        self.assertEqual(yaml.safe_load(self.text)["rule_files"], ["alerts.yml"])
+        jobs = {job["job_name"] for job in (self.pods, self.hosts)}
+        self.assertEqual(set(re.search(r'job=~"([^"]+)"', rules[0]["expr"])[1].split("|")), jobs)
 
     def test_promtool_sees_a_misspelt_key(self):
         bad = self.promtool({"scrape_configs": [{**self.hosts, "scrape_intervall": "15s"}]})
