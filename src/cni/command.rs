@@ -247,6 +247,8 @@ fn tell_error(text: &str) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::cell::Cell;
+
     use super::*;
 
     fn of(line: &str) -> Result<Command, String> {
@@ -290,29 +292,27 @@ mod tests {
 
     #[test]
     fn a_list_that_comes_late_is_waited_for() {
-        let home = tempfile::tempdir().unwrap();
-        let list = home.path().join("10-net.conflist");
-        let install = |wait| Command::Install {
-            bin_dir: None,
-            place: Place::Directory(home.path().to_owned()),
-            drop_in: false,
-            wait,
-            keys: Map::new(),
+        let tries = Cell::new(0);
+        let put = |comes: u32, error: fn() -> InstallError| {
+            tries.set(0);
+            move |tries: &Cell<u32>| {
+                tries.set(tries.get() + 1);
+                if tries.get() < comes { Err(error()) } else { Ok("added".to_owned()) }
+            }
         };
-        assert!(matches!(done(install(Duration::ZERO)), Err(InstallError::NoList(_))));
-        std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| done(install(Duration::from_secs(20))));
-            let text = r#"{"name":"n","cniVersion":"1.0.0","plugins":[{"type":"bridge"}]}"#;
-            let unfinished = home.path().join("unfinished");
-            std::fs::write(&unfinished, text).unwrap();
-            std::fs::rename(&unfinished, &list).unwrap();
-            waiter.join().unwrap().unwrap();
-        });
-        assert!(std::fs::read_to_string(&list).unwrap().contains("horizond-cni"));
-        // What is there and wrong is told at once.
-        std::fs::write(&list, "not json").unwrap();
-        let error = done(install(Duration::from_secs(3600))).unwrap_err();
-        assert!(matches!(error, InstallError::Content { .. }), "{error}");
+        let none = || InstallError::NoList("/d".into());
+        let third = put(3, none);
+        assert_eq!(waiting(Duration::from_secs(60), || third(&tries)).unwrap(), "added");
+        assert_eq!(tries.get(), 3);
+        // Not for ever, not unless it is asked for, and not for what waiting does not mend.
+        let never = put(u32::MAX, none);
+        assert!(matches!(waiting(LOOK / 2, || never(&tries)), Err(InstallError::NoList(_))));
+        assert_eq!(tries.get(), 2);
+        let second = put(2, none);
+        assert!(waiting(Duration::ZERO, || second(&tries)).is_err());
+        let wrong = put(2, || InstallError::Refused { path: "/d".into(), what: "no list".into() });
+        assert!(waiting(Duration::from_secs(60), || wrong(&tries)).is_err());
+        assert_eq!(tries.get(), 1);
     }
 
     #[test]

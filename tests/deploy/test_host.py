@@ -42,6 +42,21 @@ class Unit(unittest.TestCase):
             self.assertEqual(set(unit()[key][0].split()), wanted)
 
 
+    def test_it_is_run_as_the_pod_is(self):
+        settings = {key: value for key, [value] in unit().items() if len(unit()[key]) == 1}
+        spec = pod("base")
+        [container] = spec["containers"]
+        paths = {volume["hostPath"]["path"] for volume in spec["volumes"] if "hostPath" in volume}
+        self.assertEqual(paths, {f"/run/{settings['RuntimeDirectory']}"})
+        # The plugin's records are to outlive a restart, as they do where the directory is the node's.
+        self.assertEqual(settings["RuntimeDirectoryPreserve"], "yes")
+        self.assertEqual(settings["MemoryMax"] + "i", container["resources"]["limits"]["memory"])
+        self.assertEqual(settings["TimeoutStopSec"], f"{spec['terminationGracePeriodSeconds']}s")
+        self.assertIn("kubelet.service", settings["Before"].split())
+        # TCP clients and the ports of every route, of the largest configuration here.
+        self.assertGreater(int(settings["LimitNOFILE"]), 1024 + 64 * 16 * 2)
+
+
 class Conflists(unittest.TestCase):
     def lists(self):
         found = sorted((DEPLOY / "cni").glob("*.conflist"))
