@@ -43,7 +43,7 @@ class Unit(unittest.TestCase):
 
 
     def test_it_is_run_as_the_pod_is(self):
-        settings = {key: value for key, [value] in unit().items() if len(unit()[key]) == 1}
+        settings = {key: values[0] for key, values in unit().items()}
         spec = pod("base")
         [container] = spec["containers"]
         paths = {volume["hostPath"]["path"] for volume in spec["volumes"] if "hostPath" in volume}
