@@ -132,6 +132,7 @@ async fn serve(
     let routes = upstreams.build(&Vec::new(), &own);
     let node = config.node.name.clone().unwrap_or_else(node_name);
     let server = Arc::new(Server::new(config, node, routes, own, Clock::start()));
+    upstreams.teach(&server);
     let mut hosts = HostsFile::of(&config.local);
     hosts.iter_mut().for_each(|hosts| hosts.load(&server));
 
@@ -192,7 +193,7 @@ async fn serve(
 /// Allows as many open files as the system lets us, and says so where that is fewer than the ceilings
 /// of the configuration add up to.
 fn check_open_files(config: &Config, shards: usize) {
-    let ports = |route: &crate::config::Route| route.upstreams.len() * (route.ports + 4);
+    let ports = |route: &crate::config::Route| route.upstreams.len().max(1) * (route.ports + 4);
     let upstreams: usize = config.routes.iter().map(ports).sum();
     let wanted = config.listen.tcp.connections + shards * (upstreams + 8) + 128;
     match sys::raise_open_files() {

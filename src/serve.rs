@@ -34,6 +34,7 @@ mod hosts;
 mod journey;
 mod late;
 mod miss;
+mod moved;
 mod options;
 mod pods;
 mod refuse;

@@ -198,6 +198,35 @@ fn check_praises_a_good_file() {
 }
 
 #[test]
+fn check_says_what_comes_from_headcnis_file_and_what_does_not() {
+    let dir = TempDir::new().unwrap();
+    let list = dir.path().join("list");
+    let tailnet = format!("[[route]]\nname = \"tailnet\"\nheadcni_conflist = {list:?}\n");
+    let path = write(&dir, "good.toml", &(config(address(53), address(53)) + &tailnet));
+    let check = || {
+        let (run, out, err) = output(&["check", "--config", &path]);
+        assert_eq!((run.status.code(), err.as_str()), (Some(0), ""));
+        assert!(out.contains(&format!("{path}: good: 2 routes, ")), "{out}");
+        out
+    };
+    let out = check();
+    let missing = format!("warning: route tailnet: cannot read {}", list.display());
+    assert!(out.contains(&missing) && out.contains("no suffix is known"), "{out}");
+    let text = r#"{"plugins":[{"type":"headcni","magic_dns":{"enable":true,
+        "nameservers":["10.2.0.1","127.0.0.53"],"search_domains":["c.binrc.com","."]}}]}"#;
+    write(&dir, "list", text);
+    let (out, from) = (check(), format!("{}, plugins[0].magic_dns", list.display()));
+    for line in [
+        format!("route tailnet: suffixes c.binrc.com. from {from}.search_domains\n"),
+        format!("route tailnet: upstreams 10.2.0.1:53 from {from}.nameservers\n"),
+        format!("warning: route tailnet: {from}.nameservers: 127.0.0.53:53 is refused: "),
+        format!("warning: route tailnet: {from}.search_domains: \".\" would be everything"),
+    ] {
+        assert!(out.contains(&line), "{line} not in\n{out}");
+    }
+}
+
+#[test]
 fn check_tells_all_that_is_wrong_with_line_and_column() {
     let dir = TempDir::new().unwrap();
     let text = "[listen]\naddresses = [\"0.0.0.0\"]\nshadrs = 2\n\n[[route]]\nname = \"a b\"\n\

@@ -12,7 +12,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use crate::admin::control::StatusSource;
 use crate::admin::http::Ready;
 use crate::admin::status::{
-    CacheStatus, ConfigStatus, PodsStatus, RouteStatus, Status, UpstreamStatus,
+    CacheStatus, ConfigStatus, LearntStatus, PodsStatus, RouteStatus, Status, UpstreamStatus,
 };
 use crate::config::Config;
 use crate::listen::Inbox;
@@ -159,16 +159,20 @@ impl StatusSource for Picture {
 impl Picture {
     fn route_statuses(&self) -> Vec<RouteStatus> {
         let routes = self.server.routes.load();
+        let learnt = self.server.learnt.load_full();
         self.config
             .routes
             .iter()
             .zip(routes.iter())
             .map(|(route, state)| {
-                let suffixes = route.suffixes.iter().map(ToString::to_string);
+                let learnt = learnt.as_ref().filter(|learnt| learnt.route == state.index);
+                let more = learnt.map_or(&[][..], |learnt| &learnt.suffixes);
+                let suffixes = route.suffixes.iter().chain(more).map(ToString::to_string);
                 let reverse = route.reverse.iter().map(|p| format!("{}/{}", p.addr, p.len));
                 let all: Vec<String> = suffixes.chain(reverse).collect();
                 let upstreams = state.upstreams.iter().map(|u| upstream_status(u)).collect();
-                RouteStatus::new(&route.name, route.private, all.iter(), upstreams)
+                let status = RouteStatus::new(&route.name, route.private, all.iter(), upstreams);
+                RouteStatus { learnt: learnt.map(|learnt| LearntStatus::of(learnt)), ..status }
             })
             .collect()
     }

@@ -13,6 +13,7 @@ use horizond::app::{self, AppError, Options, Signals};
 use horizond::config::file::{self, Loaded};
 use horizond::config::{Config, LogFormat, QueryLog};
 use horizond::demo;
+use horizond::headcni;
 use horizond::telemetry::logs;
 
 #[path = "horizond/cache.rs"]
@@ -127,6 +128,8 @@ fn check(path: &Path) -> ExitCode {
         println!("warning: {warning}");
     }
     let config = &loaded.config;
+    let learnt = headcni::check(config);
+    learnt.warnings.iter().for_each(|warning| println!("warning: {warning}"));
     let suffixes: usize = config.routes.iter().map(|r| r.suffixes.len() + r.reverse.len()).sum();
     println!(
         "{}: good: {}, {}, {}",
@@ -135,6 +138,7 @@ fn check(path: &Path) -> ExitCode {
         counted(suffixes, "suffix or prefix", "suffixes and prefixes"),
         counted(config.listen.addresses.len(), "listening address", "listening addresses")
     );
+    learnt.lines.iter().for_each(|line| println!("{line}"));
     ExitCode::SUCCESS
 }
 

@@ -92,7 +92,7 @@ fn find<'a>(keys: &'a Map<String, Value>, names: &[&str]) -> Option<(&'a str, &'
 /// own where the runtime has told them, an empty list too; else ours, else HeadCNI's, else what the
 /// plugins before us said.
 pub fn of_result(settings: &Settings, pod: Option<&Dns>, previous: &Dns) -> Dns {
-    let headcni = settings.magic_dns.as_ref().filter(|block| block.enable);
+    let headcni = settings.magic_dns.as_ref().filter(|block| block.is_enabled());
     let search_domains = headcni.map(|block| block.search_domains.clone()).unwrap_or_default();
     let configured = Dns {
         nameservers: settings.nameservers.iter().map(ToString::to_string).collect(),

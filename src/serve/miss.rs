@@ -33,7 +33,7 @@ impl Desk {
     ) -> Step {
         let name = Key::name(key.bytes);
         let question = Question { name, qtype: query.qtype, qclass: query.qclass };
-        let owner = self.server.table.find(name);
+        let owner = self.server.table.load().find(name);
         let route = owner.map_or(NO_ROUTE, |m| m.route);
         self.stats.request(route, client.proto, Family::of(&client.addr), query.qtype);
         let reply = Reply { query, ask, client, route, now };

@@ -89,7 +89,7 @@ impl Desk {
         journey.back = Some(rewritten.back);
         let server = Arc::clone(&self.server);
         let hashed = server.cache.hashed(asked.as_bytes());
-        let owner = server.table.find(Key::name(asked.as_bytes()));
+        let owner = server.table.load().find(Key::name(asked.as_bytes()));
         let route = owner.map_or(NO_ROUTE, |owner| owner.route);
         self.stats.request(route, client.proto, Family::of(&client.addr), query.qtype);
         let recursion = query.header.has(flag::RD);
@@ -265,7 +265,7 @@ impl Desk {
         }
         let (name, qtype) = (Key::name(key.bytes), Key::qtype(key.bytes));
         let question = Question { name, qtype, qclass: CLASS_IN };
-        let owner = self.server.table.find(name);
+        let owner = self.server.table.load().find(name);
         if let Some(mut answer) = self.local_answer(question, owner.as_ref()) {
             let route = owner.map_or(NO_ROUTE, |owner| owner.route);
             self.mark_wanting(key.bytes, route, &mut answer);

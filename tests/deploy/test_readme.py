@@ -4,12 +4,14 @@ they run without a cluster."""
 import json
 import re
 import shutil
+import tomllib
 import unittest
+from pathlib import Path
 
 import yaml
 
 from common import (DEPLOY, HORIZOND, KUSTOMIZE, MODES, PLUGIN, ROOT, TMP, addresses, blocks, commands, config,
-                    output, readme)
+                    for_each, output, readme)
 
 
 def of(program):
@@ -88,12 +90,37 @@ class Page(unittest.TestCase):
                 for option in words:
                     self.assertIn(option, usage, f"{name} {verbs}")
 
-    def test_a_kustomization_of_one_s_own(self):
+    def site(self):
+        """A directory beside this one, as the page has it."""
         site, ours = TMP / "site", TMP / "horizond/deploy"
+        self.addCleanup(shutil.rmtree, site)
+        self.addCleanup(shutil.rmtree, ours)
         site.mkdir()
         shutil.copytree(DEPLOY, ours)
-        [[*lines], *_] = blocks("yaml")
-        text = "\n".join(lines)
+        return site, "\n".join(blocks("yaml")[0])
+
+    @for_each(MODES)
+    def test_with_headcni_the_daemon_sees_its_file(self, mode):
+        site, text = self.site()
+        [line] = blocks("yaml")[1]
+        (site / "kustomization.yaml").write_text(f"{text.replace('kubelet', mode)}\n{line}\n")
+        example = ROOT / "config/examples/headcni-node.toml"
+        shutil.copy(example, site / "horizond.toml")
+        rendered = output("kubectl", "kustomize", site)
+        (site / "rendered.yaml").write_text(rendered)
+        output("kubernetes-validate", "--strict", site / "rendered.yaml")
+        [spec] = [item["spec"]["template"]["spec"] for item in yaml.safe_load_all(rendered)
+                  if item["kind"] == "DaemonSet"]
+        [container] = spec["containers"]
+        [mount] = [mount for mount in container["volumeMounts"] if mount["name"] == "cni-conf"]
+        [volume] = [volume for volume in spec["volumes"] if volume["name"] == "cni-conf"]
+        [read] = [route["headcni_conflist"] for route in tomllib.loads(example.read_text())["route"]
+                  if "headcni_conflist" in route]
+        self.assertEqual({mount["mountPath"], volume["hostPath"]["path"]}, {str(Path(read).parent)})
+        self.assertTrue(mount["readOnly"])
+
+    def test_a_kustomization_of_one_s_own(self):
+        site, text = self.site()
         settings = (KUSTOMIZE / "overlays/kubelet/horizond.toml").read_text() + "# changed\n"
         (site / "horizond.toml").write_text(settings)
         # Of all modes: cni has a second container with the image.
@@ -110,7 +137,7 @@ class Page(unittest.TestCase):
             self.assertEqual(names, [items["ConfigMap"]["metadata"]["name"]])
 
     def test_k3s_is_told_the_same_address(self):
-        [_, k3s] = [yaml.safe_load("\n".join(lines)) for lines in blocks("yaml")]
+        [*_, k3s] = [yaml.safe_load("\n".join(lines)) for lines in blocks("yaml")]
         [address] = addresses("overlays/kubelet")
         self.assertEqual(k3s, {"kubelet-arg": [f"cluster-dns={address}"]})
 

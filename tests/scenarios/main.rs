@@ -79,6 +79,7 @@ scripts!(
     shutdown,
     spelling,
     stale,
+    suffixes,
     to_clients,
     to_upstreams
 );

@@ -5,6 +5,9 @@
 //! time passes 5s
 //! the cache is flushed [name=NAME] [suffix=NAME] [route=ROUTE] [of=N]
 //!                                              the whole of it, or what is named; it had N entries
+//! the suffixes of ROUTE are "NAME NAME" | none [of=N]
+//!                                              from here on, beside those of the configuration; the
+//!                                              cache had N entries of those that are new or gone
 //! the server stops                             takes no more questions, finishes what is in flight
 //! nobody received anything else                also checked at the end of every scenario
 //! the hosts file says "LINE|LINE"              and is taken over at once
@@ -38,6 +41,8 @@ use horizond::cni::record::{self, PodRecord, SearchFrom};
 use horizond::config::units;
 use horizond::local::hosts;
 use horizond::pods::{Namespaces, Pod, Table};
+use horizond::route::RouteTable;
+use horizond::wire::name::Name;
 
 use crate::client::{Client, until};
 use crate::expect::{Expected, expect_query};
@@ -69,7 +74,8 @@ pub fn play(file: &str, script: &Script, scenario: &Scenario) -> Result<(), Stri
         steps = rest;
     }
     let world = World::start_to_drain(toml, shards, drain).map_err(at(scenario.line))?;
-    let mut stage = Stage { world, clients: BTreeMap::new(), pods: Vec::new() };
+    let mut stage =
+        Stage { world, clients: BTreeMap::new(), pods: Vec::new(), suffixes: Vec::new() };
     for step in steps {
         stage.play(step).map_err(at(step.line))?;
     }
@@ -80,6 +86,8 @@ struct Stage {
     world: World,
     clients: BTreeMap<String, Client>,
     pods: Vec<Arc<Pod>>,
+    /// What the last statement of them said.
+    suffixes: Vec<Name>,
 }
 
 impl Stage {
@@ -93,6 +101,9 @@ impl Stage {
             }
             ["nobody", "received", "anything", "else"] => self.nothing_else(),
             ["the", "cache", "is", "flushed", ..] => self.flush(Options::new(&step.words[4..])),
+            ["the", "suffixes", "of", route, "are", names, ..] => {
+                self.suffixes(route, names, Options::new(&step.words[6..]))
+            }
             ["the", "hosts", "file", "says", lines] => self.hosts_file(lines),
             [name, "is", "a", "pod", "at", address, "that", "searches", list, ..] => {
                 self.pod(name, address, list, Options::new(&step.words[9..]))
@@ -137,6 +148,31 @@ impl Stage {
         options.done()?;
         self.rest()?;
         let gone = self.world.server.cache.flush(&scope, self.world.clock.now());
+        self.world.clock.advance(Duration::from_micros(1));
+        match expected {
+            Some(count) if count != gone => Err(format!("{gone} entries went")),
+            _ => self.rest(),
+        }
+    }
+
+    /// As a file from which a route learns has them, in time as with a flush.
+    fn suffixes(&mut self, route: &str, names: &str, mut options: Options) -> Result<(), String> {
+        let routes = &self.world.routes;
+        let index = routes.iter().position(|r| r.name == route);
+        let index = index.ok_or_else(|| format!("no route {route}"))? as u16;
+        let names: Result<Vec<Name>, _> =
+            names.split_whitespace().filter(|name| *name != "none").map(str::parse).collect();
+        let names = names.map_err(|error| error.to_string())?;
+        let mut table = RouteTable::of(routes);
+        names.iter().for_each(|name| table.learn(name, index));
+        let before = std::mem::replace(&mut self.suffixes, names.clone());
+        let gone = before.iter().filter(|name| !names.contains(name));
+        let come = names.iter().filter(|name| !before.contains(name));
+        let moved = gone.chain(come).cloned().collect();
+        let expected: Option<u64> = options.number("of")?;
+        options.done()?;
+        self.rest()?;
+        let gone = self.world.server.set_suffixes(table, moved);
         self.world.clock.advance(Duration::from_micros(1));
         match expected {
             Some(count) if count != gone => Err(format!("{gone} entries went")),

@@ -17,6 +17,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "suffixes",
             "reverse",
             "upstreams",
+            "headcni_conflist",
             "policy",
             "timeout",
             "deadline",
