@@ -117,6 +117,7 @@ impl Facts for Picture {
             failures: [
                 ("link", repairs.link_failures.get()),
                 ("rules", repairs.rules_failures.get()),
+                ("self", repairs.unanswered.get()),
             ],
         }
     }

@@ -190,6 +190,9 @@ impl Keeper {
             Err(unwell) if unwell.is_busy() => (Found::Busy, Some(unwell)),
             Err(unwell) => (Found::Miss, Some(unwell)),
         };
+        if found == Found::Miss {
+            self.followed.repairs.unanswered.add(1);
+        }
         let say = self.vitals.hear(found);
         if let Some(error) = why {
             self.tell(found, say, &error);

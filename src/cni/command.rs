@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
@@ -17,6 +18,10 @@ use super::replace::ReplaceError;
 
 /// Exit code for wrong arguments.
 const USAGE: u8 = 2;
+/// The longest wait, in seconds.
+const LONGEST: u64 = 3600;
+/// How often is looked meanwhile. A runtime that has found its list takes seconds to its first pod.
+const LOOK: Duration = Duration::from_millis(100);
 
 const HELP: &str = "\
 A CNI plugin that makes a node's pods use its DNS server, horizond. Runtimes call it; people may:
@@ -33,6 +38,7 @@ OPTIONS
   --drop-in           a file in the folder of the network's name instead of an entry in the list
                       (containerd 2.1 or newer)
   --no-binary         leave the program where it is
+  --wait SECONDS      for a network configuration to come, where there is none yet  [0]
 
 KEYS of the entry; those that are there already and not given stay
   --nameserver IP     the node's server      [169.254.20.10]  again for more, as the next two
@@ -47,8 +53,17 @@ KEYS of the entry; those that are there already and not given stay
 /// What is asked for.
 #[derive(Debug, PartialEq)]
 enum Command {
-    Install { bin_dir: Option<PathBuf>, place: Place, drop_in: bool, keys: Map<String, Value> },
-    Uninstall { bin_dir: Option<PathBuf>, place: Place },
+    Install {
+        bin_dir: Option<PathBuf>,
+        place: Place,
+        drop_in: bool,
+        wait: Duration,
+        keys: Map<String, Value>,
+    },
+    Uninstall {
+        bin_dir: Option<PathBuf>,
+        place: Place,
+    },
     Snippet(Map<String, Value>),
     Help,
     Version,
@@ -82,7 +97,7 @@ fn done(command: Command) -> Result<(), InstallError> {
             let entry = conflist::pretty(&Value::Object(conflist::entry(&keys)), "  ");
             tell(&String::from_utf8_lossy(&entry));
         }
-        Command::Install { bin_dir, place, drop_in, keys } => {
+        Command::Install { bin_dir, place, drop_in, wait, keys } => {
             // The program first: a runtime that finds the entry looks for it.
             if let Some(directory) = bin_dir {
                 let own = std::env::current_exe();
@@ -90,7 +105,7 @@ fn done(command: Command) -> Result<(), InstallError> {
                 tell_line(&install::put_binary(&own, &directory)?);
             }
             let put = if drop_in { install::put_drop_in } else { install::put_entry };
-            tell_line(&put(&place, &keys)?);
+            tell_line(&waiting(wait, || put(&place, &keys))?);
         }
         Command::Uninstall { bin_dir, place } => {
             install::take_entry(&place)?.iter().for_each(|line| tell_line(line));
@@ -102,6 +117,21 @@ fn done(command: Command) -> Result<(), InstallError> {
     Ok(())
 }
 
+/// Tries again while there is no list yet: at a node's boot another program writes it, and pods that are made
+/// before our entry is in it are not ours for as long as they live.
+fn waiting(
+    wait: Duration,
+    put: impl Fn() -> Result<String, InstallError>,
+) -> Result<String, InstallError> {
+    let until = Instant::now() + wait;
+    loop {
+        match put() {
+            Err(InstallError::NoList(_)) if Instant::now() < until => std::thread::sleep(LOOK),
+            result => return result,
+        }
+    }
+}
+
 /// The options as they come.
 #[derive(Default)]
 struct Options {
@@ -110,6 +140,7 @@ struct Options {
     conflist: Option<PathBuf>,
     drop_in: bool,
     no_binary: bool,
+    wait: Duration,
     keys: Map<String, Value>,
 }
 
@@ -150,6 +181,12 @@ fn read_option<'a>(
         "--conflist" if !snippet => options.conflist = Some(value()?.into()),
         "--no-binary" if !snippet => options.no_binary = true,
         "--drop-in" if install => options.drop_in = true,
+        "--wait" if install => {
+            let seconds = value()?.parse().ok().filter(|seconds| *seconds <= LONGEST);
+            let seconds =
+                seconds.ok_or_else(|| format!("--wait: a number of seconds up to {LONGEST}"))?;
+            options.wait = Duration::from_secs(seconds);
+        }
         "--nameserver" if install || snippet => append(keys, "nameservers", value()?),
         "--cluster-dns" if install || snippet => append(keys, "clusterDNS", value()?),
         "--stand-in" if install || snippet => append(keys, "standIns", value()?),
@@ -174,7 +211,7 @@ fn append(keys: &mut Map<String, Value>, key: &str, value: String) {
 }
 
 fn finish(verb: &str, options: Options) -> Result<Command, String> {
-    let Options { bin_dir, conf_dir, conflist, drop_in, no_binary, keys } = options;
+    let Options { bin_dir, conf_dir, conflist, drop_in, no_binary, wait, keys } = options;
     if conf_dir.is_some() && conflist.is_some() {
         return Err("--conf-dir and --conflist: one of both".to_owned());
     }
@@ -188,7 +225,7 @@ fn finish(verb: &str, options: Options) -> Result<Command, String> {
         None => Place::Directory(conf_dir.unwrap_or_else(|| PathBuf::from("/etc/cni/net.d"))),
     };
     Ok(match verb {
-        "install" => Command::Install { bin_dir, place, drop_in, keys },
+        "install" => Command::Install { bin_dir, place, drop_in, wait, keys },
         "uninstall" => Command::Uninstall { bin_dir, place },
         _ => Command::Snippet(keys),
     })
@@ -210,6 +247,8 @@ fn tell_error(text: &str) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::cell::Cell;
+
     use super::*;
 
     fn of(line: &str) -> Result<Command, String> {
@@ -223,6 +262,7 @@ mod tests {
             bin_dir: Some("/opt/cni/bin".into()),
             place: standard.clone(),
             drop_in: false,
+            wait: Duration::ZERO,
             keys: Map::new(),
         };
         assert_eq!(of("install"), Ok(install));
@@ -232,11 +272,12 @@ mod tests {
             bin_dir: Some("/b".into()),
             place: Place::File("/x".into()),
             drop_in: true,
+            wait: Duration::from_secs(90),
             keys: keys.as_object().unwrap().clone(),
         };
         let line = "install --bin-dir /b --conflist /x --drop-in --cluster-dns 10.0.0.1 \
             --cluster-dns fd00::a --redirect off --stand-in 10.0.0.2 --nameserver 10.0.0.3 \
-            --pod-dir /p";
+            --pod-dir /p --wait 90";
         assert_eq!(of(line), Ok(install));
         assert_eq!(
             of("uninstall --no-binary"),
@@ -250,6 +291,31 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_comes_late_is_waited_for() {
+        let tries = Cell::new(0);
+        let put = |comes: u32, error: fn() -> InstallError| {
+            tries.set(0);
+            move |tries: &Cell<u32>| {
+                tries.set(tries.get() + 1);
+                if tries.get() < comes { Err(error()) } else { Ok("added".to_owned()) }
+            }
+        };
+        let none = || InstallError::NoList("/d".into());
+        let third = put(3, none);
+        assert_eq!(waiting(Duration::from_secs(60), || third(&tries)).unwrap(), "added");
+        assert_eq!(tries.get(), 3);
+        // Not for ever, not unless it is asked for, and not for what waiting does not mend.
+        let never = put(u32::MAX, none);
+        assert!(matches!(waiting(LOOK / 2, || never(&tries)), Err(InstallError::NoList(_))));
+        assert_eq!(tries.get(), 2);
+        let second = put(2, none);
+        assert!(waiting(Duration::ZERO, || second(&tries)).is_err());
+        let wrong = put(2, || InstallError::Refused { path: "/d".into(), what: "no list".into() });
+        assert!(waiting(Duration::from_secs(60), || wrong(&tries)).is_err());
+        assert_eq!(tries.get(), 1);
+    }
+
+    #[test]
     fn wrong_arguments() {
         for (line, expected) in [
             ("", "no command"),
@@ -258,6 +324,8 @@ mod tests {
             ("install extra", "install has no option \"extra\""),
             ("snippet --bin-dir /b", "snippet has no option"),
             ("uninstall --redirect off", "uninstall has no option"),
+            ("install --wait 3601", "--wait: a number of seconds up to 3600"),
+            ("uninstall --wait 1", "uninstall has no option"),
             ("install --conf-dir /a --conflist /b", "one of both"),
             ("install --no-binary --bin-dir /b", "one of both"),
             ("install --redirect maybe", "redirect: \"maybe\" is none of"),

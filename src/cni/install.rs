@@ -43,6 +43,9 @@ pub enum InstallError {
         /// What is wrong with it.
         source: ConflistError,
     },
+    /// The runtime's directory has no configuration, and may have one later.
+    #[error("{}: no network configuration is in it yet", .0.display())]
+    NoList(PathBuf),
     /// Anything else about a file.
     #[error("{}: {what}", path.display())]
     Refused {
@@ -223,7 +226,7 @@ fn first(place: &Place) -> Result<PathBuf, InstallError> {
         Place::Directory(directory) => directory,
     };
     let first = configurations(directory)?.into_iter().next();
-    let first = first.ok_or_else(|| refused(directory, "no network configuration is in it yet"))?;
+    let first = first.ok_or_else(|| InstallError::NoList(directory.clone()))?;
     if first.extension() != Some(OsStr::new("conflist")) {
         let what = "is the first in its directory, and a single plugin cannot be followed by ours: \
             make it a list (.conflist), or name another one";

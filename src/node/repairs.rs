@@ -17,6 +17,8 @@ pub struct Repairs {
     pub rules: Count,
     /// A beat, a look at the rules, or a repair failed.
     pub rules_failures: Count,
+    /// A question to ourselves got no answer in time; where pods are steered they are left to the cluster's DNS.
+    pub unanswered: Count,
 }
 
 /// A counter.

@@ -98,6 +98,25 @@ def addresses(layer):
         address for mode in settings["node"]["steer"] for address in steered.get(mode, [])]
 
 
+def readme():
+    return (DEPLOY / "README.md").read_text()
+
+
+def blocks(language):
+    """README.md's blocks in a language, each as lines without comments."""
+    found = re.findall(rf"^```{language}\n(.*?)^```", readme(), re.MULTILINE | re.DOTALL)
+    return [[line for raw in block.splitlines() if (line := re.sub(r"(^|\s+)# .*", "", raw))]
+            for block in found]
+
+
+def commands():
+    """Every command in README.md: lines of its shell blocks, and what is set in code elsewhere."""
+    text = re.sub(r"^```.*?^```", "", readme(), flags=re.MULTILINE | re.DOTALL)
+    spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", text)]
+    lines = [line for block in blocks("sh") for line in block]
+    return [part.strip() for line in lines + spans for part in line.split(" && ")]
+
+
 def unit():
     """The systemd unit's settings, each a list of its values."""
     found = {}

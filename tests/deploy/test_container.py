@@ -4,13 +4,14 @@ stand-ins for CoreDNS and the node's resolver at their addresses."""
 
 import json
 import os
+import re
 import subprocess
 import unittest
 import urllib.error
 import urllib.request
 
-from common import (BOUND, DEPLOY, HORIZOND, LAYERS, PLUGIN, TMP, VERSION, addresses, config, config_text,
-                    for_each, output, pod, run, unit, wait_for)
+from common import (BOUND, DEPLOY, HORIZOND, LAYERS, PLUGIN, TMP, VERSION, addresses, commands, config,
+                    config_text, for_each, output, pod, run, unit, wait_for)
 
 IMAGE = f"localhost/horizond:{VERSION}"
 RESOLVER = "192.0.2.53"
@@ -58,6 +59,11 @@ def http(path):
 def interfaces():
     """Names, and addresses of all."""
     return output("ip", "-brief", "address")
+
+
+def has_rules():
+    """Whether the node has our table."""
+    return "horizond_node" in output("nft", "list", "tables")
 
 
 def confined(container, without=()):
@@ -179,9 +185,21 @@ class Container(Network):
         self.assertIn("cluster", output("podman", "exec", container.name, "horizond", "status"))
         node = output(HORIZOND, "status", "--control", container.run_dir / "control.sock")
         self.assertIn("cluster", node)
+        # The words of README.md.
+        said = output("podman", "exec", container.name, "horizond", "node", "status")
+        self.assertIn("all is as the configuration wants", said)
+        asked = [words for words in (command.split() for command in commands())
+                 if words[0] == "dig" and "NAME" not in words
+                 and {word[1:] for word in words if word[0] == "@"} & set(addresses(layer))]
+        self.assertTrue(asked)
+        for words in asked:
+            self.assertNotEqual(dig(*words[1:]), "", words)
         metrics = urllib.request.urlopen("http://127.0.0.1:9253/metrics", timeout=5).read().decode()
         checked = run("promtool", "check", "metrics", input=metrics, stdin=None)
         self.assertEqual(checked.returncode, 0, checked.stdout + checked.stderr)
+        shown = set(re.findall(r"^# TYPE (\w+) ", metrics, re.MULTILINE))
+        rules = (DEPLOY / "prometheus/alerts.yml").read_text()
+        self.assertLessEqual(set(re.findall(r"\bhorizond_\w+", rules)), shown)
         # And leaves the node as it was.
         self.assertEqual(container.stop(), 0, container.logs())
         self.assertEqual(interfaces(), before)
@@ -191,30 +209,63 @@ class Container(Network):
         self.assertEqual(output("nft", "list", "tables"), kept)
         output("nft", "flush", "ruleset")
 
-    def test_the_init_container_installs_the_plugin(self):
+    @for_each(LAYERS)
+    def test_what_a_killed_one_leaves_is_taken_away_by_another(self, layer):
+        self.stand_ins(layer)
+        before = interfaces()
+        container = self.start(layer)
+        wait_for("/readyz", lambda: http("/readyz") == 200)
+        self.assertEqual(has_rules(), layer not in ["base", "overlays/kubelet"])
+        output("podman", "kill", "--signal", "KILL", container.name)
+        container.status()
+        self.assertNotEqual(interfaces(), before)
+        # README.md has containerd's words for it.
+        [told] = [words for words in (command.split() for command in commands()) if words[0] == "ctr"
+                  and "run" in words]
+        image = told.index(IMAGE)
+        cleaned = output("podman", "run", "--rm", "--network", "host", "--cap-drop", "all",
+                         "--cap-add", told[told.index("--cap-add") + 1], "--entrypoint", told[image + 2],
+                         f"--volume={container.run_dir}:/run/horizond", IMAGE, *told[image + 3:])
+        self.assertIn("removed: ", cleaned)
+        self.assertEqual(interfaces(), before)
+        self.assertFalse(has_rules())
+
+    def test_the_init_containers_install_the_plugin_and_take_it_away(self):
         [container] = pod("overlays/cni")["initContainers"]
+        [undo] = pod("overlays/cni-undo")["initContainers"]
         places = {name: TMP / name for name in ["cni-bin", "cni-conf"]}
         for directory in places.values():
             directory.mkdir()
         lists = places["cni-conf"] / "10-bridge.conflist"
         conflist = json.loads((DEPLOY / "cni/10-bridge.conflist").read_text())
         shown = conflist["plugins"].pop()
-        lists.write_text(json.dumps(conflist))
+        before = json.dumps(conflist)
+        lists.write_text(before)
         mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
         self.assertEqual(set(mounts), set(places))
-        program, *words = container["command"]
-        command = ["podman", "run", "--rm", "--network", "host", "--entrypoint", program,
+
+        def started(container):
+            program, *words = container["command"]
+            output("podman", "run", "--rm", "--network", "host", "--entrypoint", program,
                    *confined(container),
-                   *[f"--volume={places[name]}:{path}" for name, path in mounts.items()], IMAGE, *words]
+                   *[f"--volume={places[name]}:{path}" for name, path in mounts.items()], IMAGE, *words)
+
         # A second time changes nothing: a pod is started many times on a node.
-        output(*command)
+        started(container)
         once = lists.read_text()
-        output(*command)
+        started(container)
         self.assertEqual(lists.read_text(), once)
         self.assertEqual((places["cni-bin"] / PLUGIN.name).read_bytes(), PLUGIN.read_bytes())
         first, *_, last = json.loads(once)["plugins"]
         self.assertEqual((first["type"], last["type"]), ("bridge", "horizond-cni"))
-        self.assertEqual(last["capabilities"], shown["capabilities"])
+        self.assertEqual((last["capabilities"], last["clusterDNS"]),
+                         (shown["capabilities"], shown["clusterDNS"]))
+        # What runtimes may still call stays.
+        for _ in range(2):
+            started(undo)
+            self.assertEqual(lists.read_text(), before)
+        self.assertEqual([path.name for path in places["cni-conf"].iterdir()], [lists.name])
+        self.assertTrue((places["cni-bin"] / PLUGIN.name).exists())
 
     @for_each(["NET_ADMIN", "NET_BIND_SERVICE"])
     def test_each_capability_is_needed(self, capability):

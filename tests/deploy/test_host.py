@@ -2,12 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 import unittest
 
 import yaml
 
-from common import DEPLOY, HORIZOND, PLUGIN, TMP, addresses, config, pod, run, unit
+from common import DEPLOY, HORIZOND, PLUGIN, ROOT, TMP, addresses, config, pod, run, unit
 
 # A plugin that says which versions it knows, in place of those that are not built here.
 ANY_PLUGIN = """#!/bin/sh
@@ -39,6 +40,21 @@ class Unit(unittest.TestCase):
         wanted = {f"CAP_{name}" for name in container["securityContext"]["capabilities"]["add"]}
         for key in ["AmbientCapabilities", "CapabilityBoundingSet"]:
             self.assertEqual(set(unit()[key][0].split()), wanted)
+
+
+    def test_it_is_run_as_the_pod_is(self):
+        settings = {key: values[0] for key, values in unit().items()}
+        spec = pod("base")
+        [container] = spec["containers"]
+        paths = {volume["hostPath"]["path"] for volume in spec["volumes"] if "hostPath" in volume}
+        self.assertEqual(paths, {f"/run/{settings['RuntimeDirectory']}"})
+        # The plugin's records are to outlive a restart, as they do where the directory is the node's.
+        self.assertEqual(settings["RuntimeDirectoryPreserve"], "yes")
+        self.assertEqual(settings["MemoryMax"] + "i", container["resources"]["limits"]["memory"])
+        self.assertEqual(settings["TimeoutStopSec"], f"{spec['terminationGracePeriodSeconds']}s")
+        self.assertIn("kubelet.service", settings["Before"].split())
+        # TCP clients and the ports of every route, of the largest configuration here.
+        self.assertGreater(int(settings["LimitNOFILE"]), 1024 + 64 * 16 * 2)
 
 
 class Conflists(unittest.TestCase):
@@ -98,6 +114,21 @@ class Scrape(unittest.TestCase):
         rest = {key: value for key, value in self.pods.items() if key != "kubernetes_sd_configs"}
         rest = self.promtool({"scrape_configs": [rest, self.hosts]})
         self.assertEqual(rest.returncode, 0, rest.stderr)
+
+    def test_the_alerts_fire_when_they_should_and_not_when_not(self):
+        directory = TMP / "alerts"
+        directory.mkdir()
+        shutil.copy(DEPLOY / "prometheus/alerts.yml", directory)
+        shutil.copy(ROOT / "tests/deploy/alerts.test.yml", directory)
+        done = run("promtool", "test", "rules", directory / "alerts.test.yml")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        # Each has its place in the story.
+        rules = yaml.safe_load((directory / "alerts.yml").read_text())["groups"][0]["rules"]
+        story = (directory / "alerts.test.yml").read_text()
+        self.assertEqual({rule["alert"] for rule in rules}, set(re.findall(r'alertname="(\w+)"', story)))
+        self.assertEqual(yaml.safe_load(self.text)["rule_files"], ["alerts.yml"])
+        jobs = {job["job_name"] for job in (self.pods, self.hosts)}
+        self.assertEqual(set(re.search(r'job=~"([^"]+)"', rules[0]["expr"])[1].split("|")), jobs)
 
     def test_promtool_sees_a_misspelt_key(self):
         bad = self.promtool({"scrape_configs": [{**self.hosts, "scrape_intervall": "15s"}]})

@@ -41,9 +41,8 @@ class Manifests(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         [rule] = yaml.safe_load(text)["spec"]["egress"]
         allowed = {to["ipBlock"]["cidr"] for to in rule["to"]}
-        for mode in ["kubelet", "cni"]:
-            asked = {f"{address}/32" for address in addresses(f"overlays/{mode}")}
-            self.assertLessEqual(asked, allowed)
+        asked = {f"{address}/32" for mode in MODES for address in addresses(f"overlays/{mode}")}
+        self.assertEqual(asked, allowed)
         self.assertEqual({(53, "UDP"), (53, "TCP")}, {(p["port"], p["protocol"]) for p in rule["ports"]})
 
     @for_each(LAYERS)
@@ -97,6 +96,23 @@ class Manifests(unittest.TestCase):
     def test_a_changed_configuration_is_rolled_out(self):
         names = {one(layer, "ConfigMap")["metadata"]["name"] for layer in LAYERS}
         self.assertEqual(len(names), len(LAYERS))
+
+    def test_the_plugin_is_told_the_cluster_s_dns(self):
+        [container] = pod("overlays/cni")["initContainers"]
+        _, verb, *words = container["command"]
+        told = [words[i + 1] for i, word in enumerate(words) if word == "--cluster-dns"]
+        self.assertEqual((verb, told), ("install", config("overlays/cni")["node"]["cluster_dns"]))
+
+    def test_the_way_out_of_cni_differs_in_what_the_init_container_does_alone(self):
+        undo, mode = rendered("overlays/cni-undo"), rendered("overlays/cni")
+        done = validate(rendered_text("overlays/cni-undo"))
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertNotEqual(undo, mode)
+        for item in undo + mode:
+            if item["kind"] == "DaemonSet":
+                [container] = item["spec"]["template"]["spec"]["initContainers"]
+                del container["command"]
+        self.assertEqual(undo, mode)
 
     def test_the_kubelet_names_where_the_daemon_listens(self):
         drop_in = yaml.safe_load((DEPLOY / "kubelet/20-horizond.conf").read_text())

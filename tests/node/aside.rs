@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use horizond::node::nft::redirect;
 
-use crate::daemon::Settings;
+use crate::daemon::{ADMIN, Settings};
+use crate::http;
 use crate::lab::{COREDNS, INTERNET, Lab, NODE_V4};
 use crate::pod::Pod;
 use crate::process::{PATIENCE, Service, wait_for};
@@ -28,6 +29,9 @@ const RECORD: &str =
     "[[local.record]]\nname = \"who.example\"\ntype = \"A\"\nvalue = \"192.0.2.10\"\n";
 /// A pod's question may wait its second for nothing before the addresses cease to be alive.
 const SOON: Duration = Duration::from_secs(2);
+
+/// The counter of questions to itself without an answer.
+const COUNTER: &str = "horizond_node_failures_total{what=\"self\"}";
 
 struct Place {
     lab: Lab,
@@ -112,6 +116,29 @@ fn steps_aside(mode: &'static str) {
         "cni" => assert!(left.contains(STAND_IN_V4) && !left.contains(NODE_V4), "{left}"),
         _ => assert!(!left.contains("horizond"), "{left}"),
     }
+}
+
+/// Alive and deaf: what the node asks itself is thrown away on its way.
+#[test]
+fn a_deaf_daemon_steps_aside_and_counts_it() {
+    let place = Place::new("cni");
+    let _daemon = place.start();
+    place.becomes(NODE);
+    let counted = || {
+        let (_, text) = http::get(&place.lab.node, ADMIN, "/metrics").unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(COUNTER));
+        line.and_then(|count| count.trim().parse::<u64>().ok()).unwrap()
+    };
+    let before = counted();
+    nft(
+        &place.lab.node,
+        "table inet deaf {\n chain input {\n  type filter hook input priority -200\n  \
+         iifname lo udp dport 53 drop\n }\n}\n",
+    );
+    place.becomes(CLUSTER);
+    assert!(counted() > before);
+    nft(&place.lab.node, "delete table inet deaf\n");
+    place.becomes(NODE);
 }
 
 #[test]

@@ -36,8 +36,8 @@ pub struct RepairFacts {
     pub link: [(&'static str, u64); 3],
     /// Repairs of the rules.
     pub rules: u64,
-    /// Looks and repairs that failed, by what they were about.
-    pub failures: [(&'static str, u64); 2],
+    /// Looks and repairs that failed, by what they were about, and questions to ourselves without an answer.
+    pub failures: [(&'static str, u64); 3],
 }
 
 /// What the cache holds.

@@ -56,7 +56,7 @@ impl Facts for FakeCore {
         RepairFacts {
             link: [("interface", 1), ("up", 0), ("address", 2)],
             rules: 3,
-            failures: [("link", 0), ("rules", 4)],
+            failures: [("link", 0), ("rules", 4), ("self", 5)],
         }
     }
 }
@@ -116,6 +116,7 @@ fn threads_are_added_up_under_the_documented_names() {
         r#"horizond_link_repairs_total{what="up"} 0"#,
         "horizond_rules_repairs_total 3",
         r#"horizond_node_failures_total{what="rules"} 4"#,
+        r#"horizond_node_failures_total{what="self"} 5"#,
         "horizond_waiting 6",
         "horizond_tcp_connections 7",
         r#"horizond_config_info{hash="0000000000000abc"} 1"#,
