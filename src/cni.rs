@@ -1,6 +1,6 @@
 //! The chained CNI plugin, `horizond-cni`: it makes every new pod use this node's server.
 //!
-//! [`types`] reads the network configuration on standard input, [`environment`] the variables,
+//! [`types`] reads the network configuration on standard input ([`input`]), [`environment`] the variables,
 //! [`dns`] merges blocks of DNS settings into the one of the result, and [`error`] is what a runtime
 //! is told where something is wrong: they take values and give values. [`verbs`] does what a runtime
 //! asks for: [`records`] keeps the pod records ([`record`]) that the daemon reads, and [`redirect`]
@@ -15,6 +15,7 @@ pub mod conflist;
 pub mod dns;
 pub mod environment;
 pub mod error;
+pub mod input;
 pub mod install;
 pub mod json;
 pub mod names;
