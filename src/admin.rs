@@ -8,6 +8,7 @@
 pub mod cache;
 pub mod control;
 pub mod http;
+pub mod node;
 pub mod render;
 pub mod server;
 pub mod status;

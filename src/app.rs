@@ -19,8 +19,8 @@ use crate::admin::{control, http};
 use crate::config::Config;
 use crate::listen::{self, Inbox, tcp, udp::Shard};
 use crate::node::holder::{self, PortTaken, Proto};
-use crate::node::link::{self, Link};
 use crate::node::nft::NftError;
+use crate::node::repairs::Repairs;
 use crate::node::{NodeError, addresses};
 use crate::pods::Namespaces;
 use crate::serve::{Desk, Server};
@@ -30,7 +30,9 @@ use crate::telemetry::querylog::{self, QueryLog};
 use crate::telemetry::stats::Stats;
 use crate::time::Clock;
 
+pub mod host;
 mod hosts;
+mod link;
 mod picture;
 mod pods;
 mod signals;
@@ -38,6 +40,7 @@ mod steering;
 mod upstreams;
 
 use hosts::HostsFile;
+use link::{Kept, make_link};
 use picture::Picture;
 pub use signals::Signals;
 use steering::Steering;
@@ -99,9 +102,10 @@ struct Sockets {
 /// # Errors
 /// An [`AppError`] that says what could not be had. What was made on the host is taken away again.
 pub async fn run(config: Config, options: Options, signals: Signals) -> Result<(), AppError> {
-    let link = make_link(&config).await?;
-    let result = serve(&config, &options, signals).await;
-    if let Some(link) = link {
+    let repairs = Arc::new(Repairs::default());
+    let link = Kept::start(make_link(&config).await?, &repairs);
+    let result = serve(&config, &options, signals, repairs).await;
+    if let Some(link) = link.end().await {
         if config.node.leave_on_exit {
             tracing::info!(interface = link.interface(), "leaving the addresses in place");
         } else if let Err(error) = link.remove().await {
@@ -111,13 +115,12 @@ pub async fn run(config: Config, options: Options, signals: Signals) -> Result<(
     result
 }
 
-async fn make_link(config: &Config) -> Result<Option<Link>, AppError> {
-    let Some(interface) = &config.node.interface else { return Ok(None) };
-    let addresses: Vec<_> = config.listen.addresses.iter().map(SocketAddr::ip).collect();
-    Ok(Some(link::ensure(interface, &addresses).await?))
-}
-
-async fn serve(config: &Config, options: &Options, signals: Signals) -> Result<(), AppError> {
+async fn serve(
+    config: &Config,
+    options: &Options,
+    signals: Signals,
+    repairs: Arc<Repairs>,
+) -> Result<(), AppError> {
     let shards = config.listen.shards.unwrap_or_else(sys::cpus).clamp(1, 64);
     check_open_files(config, shards);
     let sockets = bind(config, shards)?;
@@ -129,12 +132,13 @@ async fn serve(config: &Config, options: &Options, signals: Signals) -> Result<(
     let routes = upstreams.build(&Vec::new(), &own);
     let node = config.node.name.clone().unwrap_or_else(node_name);
     let server = Arc::new(Server::new(config, node, routes, own, Clock::start()));
+    upstreams.teach(&server);
     let mut hosts = HostsFile::of(&config.local);
     hosts.iter_mut().for_each(|hosts| hosts.load(&server));
 
     let pods = pods::load(&config.pods, &server);
 
-    let (threads, picture) = start(config, options, &server, sockets, shards)?;
+    let (threads, picture) = start(config, options, &server, sockets, shards, &repairs)?;
     let stats = threads.admin_stats();
     let metrics = Metrics::new(threads.stats.clone(), Arc::clone(&picture) as Arc<_>)?;
     let (stop, _) = watch::channel(false);
@@ -172,7 +176,7 @@ async fn serve(config: &Config, options: &Options, signals: Signals) -> Result<(
         ms = options.started.elapsed().as_millis() as u64,
         "serving"
     );
-    let steering = match Steering::start(config) {
+    let steering = match Steering::start(config, repairs) {
         Ok(steering) => steering,
         Err(error) => {
             threads.end(server.clock.now(), signals).await;
@@ -189,7 +193,7 @@ async fn serve(config: &Config, options: &Options, signals: Signals) -> Result<(
 /// Allows as many open files as the system lets us, and says so where that is fewer than the ceilings
 /// of the configuration add up to.
 fn check_open_files(config: &Config, shards: usize) {
-    let ports = |route: &crate::config::Route| route.upstreams.len() * (route.ports + 4);
+    let ports = |route: &crate::config::Route| route.upstreams.len().max(1) * (route.ports + 4);
     let upstreams: usize = config.routes.iter().map(ports).sum();
     let wanted = config.listen.tcp.connections + shards * (upstreams + 8) + 128;
     match sys::raise_open_files() {
@@ -260,6 +264,7 @@ fn start(
     server: &Arc<Server>,
     sockets: Sockets,
     shards: usize,
+    repairs: &Arc<Repairs>,
 ) -> Result<(Threads, Arc<Picture>), AppError> {
     let names = config.routes.iter().map(|route| route.name.clone()).collect();
     let (log, writer) = QueryLog::start(config.log.queries, config.log.format, names, io::stdout())
@@ -302,6 +307,7 @@ fn start(
         tcp_open: open,
         stats: stats.clone(),
         shards,
+        repairs: Arc::clone(repairs),
     });
     let threads = Threads { shards: handles, tcp, inboxes, stop_tcp, ended, log: writer, stats };
     Ok((threads, picture))

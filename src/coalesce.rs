@@ -117,7 +117,14 @@ impl<W> Flights<W> {
         let mut flights = table.lock();
         match flights.entry(hashed.hash, |f| f.is(hashed), |f| f.key.hashed().hash) {
             Entry::Occupied(mut flight) => {
-                flight.get_mut().waiters.push(waiter);
+                let flight = flight.get_mut();
+                // A name may have come to another route since its flight began; all of a flight's
+                // waiters are taken off one count in the end.
+                if flight.route != route {
+                    self.count(flight.route).fetch_add(1, Ordering::Relaxed);
+                    count.fetch_sub(1, Ordering::Relaxed);
+                }
+                flight.waiters.push(waiter);
                 Join::Follower
             }
             Entry::Vacant(place) => {
@@ -140,6 +147,11 @@ impl<W> Flights<W> {
                 true
             }
         }
+    }
+
+    /// Whether there is a flight of `key`.
+    pub fn is_under_way(&self, key: Hashed<'_>) -> bool {
+        self.table(key).lock().find(key.hash, |f| f.is(key)).is_some()
     }
 
     /// Hands over everyone who waits for `key` now; its flight goes on.
@@ -215,6 +227,19 @@ mod tests {
         assert_eq!(flights.join(&key(b"b"), 1, 4, 0), Join::Leader(false));
         assert_eq!(take(&flights, b"a"), [1, 2]);
         assert_eq!(join(&flights, b"a", 5), Join::Leader(false));
+    }
+
+    #[test]
+    fn who_joins_by_another_route_is_counted_where_the_flight_is() {
+        let flights = Flights::new(4, 2);
+        assert_eq!(flights.join(&key(b"a"), 0, 1, 0), Join::Leader(false));
+        assert_eq!(flights.join(&key(b"a"), 1, 2, 0), Join::Follower);
+        assert_eq!(join(&flights, b"b", 3), Join::Full);
+        assert_eq!(take(&flights, b"a"), [1, 2]);
+        assert_eq!(flights.waiting(), 0);
+        let ended = flights.ended(key(b"b").hashed());
+        assert_eq!(flights.join(&key(b"b"), 1, 3, ended), Join::Leader(false));
+        assert_eq!(flights.waiting(), 1);
     }
 
     #[test]

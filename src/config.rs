@@ -1,7 +1,7 @@
 //! The validated configuration: what the daemon is told to be.
 //!
 //! Values of these types are made once, by [`mod@file`], from TOML; after that nothing has to be checked
-//! again: a route has at least one upstream or a resolver file, a suffix is a folded wire-format
+//! again: a route has at least one upstream or a file that names some, a suffix is a folded wire-format
 //! name, every number lies in its documented range. Loading a configuration binds nothing and sends
 //! nothing.
 //!
@@ -25,6 +25,7 @@ pub mod local;
 pub mod nat64;
 pub mod prefix;
 mod secret;
+pub mod suffix;
 pub mod units;
 pub mod upstream;
 
@@ -200,8 +201,12 @@ pub struct Route {
     pub suffixes: Vec<Name>,
     /// Prefixes whose reverse zones belong to this route, any length.
     pub reverse: Vec<Prefix>,
-    /// 1..=16 entries, in order of preference.
+    /// 1..=16 entries, in order of preference; none where there is a `headcni_conflist`.
     pub upstreams: Vec<UpstreamSource>,
+    /// HeadCNI's conflist, an absolute path, which need not be there: its `magic_dns` block names the
+    /// servers, and suffixes beside those above. Followed while it changes. At most one route has it,
+    /// and not the one with the root. `None`, the default: none.
+    pub headcni_conflist: Option<PathBuf>,
     /// Which upstream is asked first.
     pub policy: Policy,
     /// The longest wait for one upstream's answer before the next is tried; 50 ms..=10 s,
@@ -399,6 +404,15 @@ pub struct Pods {
     pub metrics: bool,
     /// Namespaces that are counted apart, the rest together; 1..=1000, default 64.
     pub namespaces: usize,
+    /// Whether the search lists of pods are walked for them; default false.
+    pub autopath: bool,
+}
+
+impl Pods {
+    /// Where the plugin writes records, whether they are followed or not.
+    pub fn records(&self) -> PathBuf {
+        self.dir.clone().or(Pods::default().dir).unwrap_or_default()
+    }
 }
 
 /// `[admin]`

@@ -8,6 +8,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+pub mod watch;
+
 /// Why a file gives no bytes.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {

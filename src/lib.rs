@@ -26,7 +26,7 @@
 //!
 //! Beside the road: [`wire`] (messages as bytes), [`answer`] (what is kept of one), [`compose`] (one
 //! made of several), [`dns64`] (IPv6 addresses made of IPv4 ones), [`time`], [`sys`] (system calls;
-//! the only unsafe code), [`config`], [`node`], [`resolv_conf`] and [`files`] (the host), [`pods`] (who asks, as the CNI plugin wrote it down), [`telemetry`] and [`admin`] (what it tells), [`demo`] (three horizons on loopback),
+//! the only unsafe code), [`config`], [`node`], [`resolv_conf`], [`headcni`] and [`files`] (the host), [`pods`] (who asks, as the CNI plugin wrote it down), [`telemetry`] and [`admin`] (what it tells), [`demo`] (three horizons on loopback),
 //! and [`app`], which builds everything and takes it down again.
 //!
 //! A hit never leaves its shard's thread and builds no message. A miss takes a slot of its shard's
@@ -46,6 +46,7 @@ pub mod config;
 pub mod demo;
 pub mod dns64;
 pub mod files;
+pub mod headcni;
 pub mod listen;
 pub mod local;
 pub mod node;

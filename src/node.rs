@@ -1,18 +1,23 @@
 //! What the daemon does with the host it runs on.
 //!
-//! [`link`] makes the interface and addresses that are listened on and takes them away again,
-//! [`addresses`] follows the host's own addresses, [`holder`] tells who holds a port that could not
-//! be bound, [`nft`] leads DNS packets past connection tracking and around a dead server. Nothing here lies on the road of a query: these run at the start, at the end, and on
-//! the watching runtime in between. Netlink types stay inside this module.
+//! [`link`] makes the interface and addresses that are listened on, keeps them and takes them away
+//! again, [`addresses`] follows the host's own addresses, [`holder`] tells who holds a port that could
+//! not be bound, [`nft`] leads DNS packets past connection tracking and around a dead server, [`repairs`]
+//! counts what had to be put right. Nothing here lies on the road of a query: these run at the start, at
+//! the end, and on the watching runtime in between. Netlink types stay inside this module.
 
 use std::io;
 use std::net::IpAddr;
 
 pub mod addresses;
 pub mod holder;
+mod inventory;
 pub mod link;
 mod netlink;
 pub mod nft;
+mod notices;
+pub mod repairs;
+pub mod survey;
 
 /// Why the host could not be read or changed.
 #[derive(Debug, thiserror::Error)]

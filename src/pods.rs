@@ -16,9 +16,11 @@ use crate::wire::name::Name;
 
 mod folder;
 mod namespaces;
+mod redirected;
 
 pub use folder::{AT_START, EVERY, Folder, PER_LOOK};
 pub use namespaces::{NO_NAMESPACE, Namespaces, OTHER};
+pub use redirected::Redirected;
 
 /// The most records; what is beyond is not used.
 pub const MAX_RECORDS: usize = 16_384;

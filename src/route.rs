@@ -7,7 +7,7 @@
 use hashbrown::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::config::{Config, Prefix};
+use crate::config::{Config, Prefix, Route};
 use crate::wire::name::{Labels, Name, Presentation};
 
 /// The owner of a name, and by which rule.
@@ -80,7 +80,7 @@ fn mask(bits: u128, len: u8) -> u128 {
     if len == 0 { 0 } else { bits & (u128::MAX << (128 - u32::from(len))) }
 }
 
-/// Which route owns which name; built once, read by all.
+/// Which route owns which name; built whole, replaced whole, read by all.
 pub struct RouteTable {
     suffixes: HashMap<Box<[u8]>, u16, foldhash::fast::RandomState>,
     /// Bit n: there is a suffix of n labels.
@@ -92,18 +92,30 @@ pub struct RouteTable {
 impl RouteTable {
     /// From validated routes: at most `u16::MAX`, no suffix in two of them.
     pub fn new(config: &Config) -> RouteTable {
+        RouteTable::of(&config.routes)
+    }
+
+    /// The same, from the routes alone.
+    pub fn of(routes: &[Route]) -> RouteTable {
         let mut table = RouteTable {
             suffixes: HashMap::default(),
             label_counts: 0,
             v4: Prefixes::default(),
             v6: Prefixes::default(),
         };
-        for (index, route) in config.routes.iter().enumerate() {
+        for (index, route) in routes.iter().enumerate() {
             let index = index as u16;
             route.suffixes.iter().for_each(|suffix| table.add_suffix(suffix, index));
             route.reverse.iter().for_each(|prefix| table.add_prefix(*prefix, index));
         }
         table
+    }
+
+    /// Gives a route a suffix beside those of the configuration. One that is somebody's stays so.
+    pub fn learn(&mut self, suffix: &Name, route: u16) {
+        if !self.suffixes.contains_key(suffix.as_wire()) {
+            self.add_suffix(suffix, route);
+        }
     }
 
     fn add_suffix(&mut self, suffix: &Name, route: u16) {

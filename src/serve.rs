@@ -25,6 +25,7 @@ use crate::wire::edns::Keepalive;
 use crate::wire::header::{Rcode, flag};
 use crate::wire::query::Query;
 
+mod autopath;
 mod borders;
 mod chaos;
 mod denied;
@@ -33,6 +34,7 @@ mod hosts;
 mod journey;
 mod late;
 mod miss;
+mod moved;
 mod options;
 mod pods;
 mod refuse;
@@ -261,7 +263,12 @@ impl Desk {
         if let Some((entry, age)) =
             front.get(Probe::new(query.name, query.qtype, flags, name_hash), now)
         {
-            return self.hit(&query, &ask, client, (entry, age), now, out);
+            if !self.server.autopath || entry.rcode() != Rcode::NXDOMAIN {
+                return self.hit(&query, &ask, client, (entry, age), now, out);
+            }
+            let entry = entry.clone();
+            drop(front);
+            return self.denied(&query, &ask, client, (&entry, age), now, out);
         }
         let key = Key::of(query.name, query.qtype, flags.0, flags.1);
         let hashed = Hashed::new(key.as_bytes(), name_hash);
@@ -271,6 +278,10 @@ impl Desk {
             match entry.freshness(now) {
                 Freshness::Fresh(age) if entry.is_whole() => {
                     front.put(hashed, &entry);
+                    if self.server.autopath && entry.rcode() == Rcode::NXDOMAIN {
+                        drop(front);
+                        return self.denied(&query, &ask, client, (&entry, age), now, out);
+                    }
                     return self.hit(&query, &ask, client, (&entry, age), now, out);
                 }
                 Freshness::Fresh(age) => {
@@ -287,6 +298,26 @@ impl Desk {
         }
         drop(front);
         self.miss(&query, &ask, client, (hashed, ended, late), now, out)
+    }
+
+    /// A hit that says that the name does not exist, which may not be the last word: see [`autopath`].
+    #[cold]
+    fn denied(
+        &mut self,
+        query: &Query<'_>,
+        ask: &Ask<'_>,
+        client: Client,
+        (entry, age): (&Entry, u32),
+        now: Tick,
+        out: &mut [u8],
+    ) -> Step {
+        let Some(path) = self.path(query, entry.name(), client, now) else {
+            return self.hit(query, ask, client, (entry, age), now, out);
+        };
+        let route = entry.route();
+        self.stats.request(route, client.proto, Family::of(&client.addr), query.qtype);
+        let found = Settled::fresh(entry.clone(), age);
+        self.walk(Reply { query, ask, client, route, now }, path, found, out)
     }
 
     #[inline]

@@ -198,6 +198,35 @@ fn check_praises_a_good_file() {
 }
 
 #[test]
+fn check_says_what_comes_from_headcnis_file_and_what_does_not() {
+    let dir = TempDir::new().unwrap();
+    let list = dir.path().join("list");
+    let tailnet = format!("[[route]]\nname = \"tailnet\"\nheadcni_conflist = {list:?}\n");
+    let path = write(&dir, "good.toml", &(config(address(53), address(53)) + &tailnet));
+    let check = || {
+        let (run, out, err) = output(&["check", "--config", &path]);
+        assert_eq!((run.status.code(), err.as_str()), (Some(0), ""));
+        assert!(out.contains(&format!("{path}: good: 2 routes, ")), "{out}");
+        out
+    };
+    let out = check();
+    let missing = format!("warning: route tailnet: cannot read {}", list.display());
+    assert!(out.contains(&missing) && out.contains("no suffix is known"), "{out}");
+    let text = r#"{"plugins":[{"type":"headcni","magic_dns":{"enable":true,
+        "nameservers":["10.2.0.1","127.0.0.53"],"search_domains":["c.binrc.com","."]}}]}"#;
+    write(&dir, "list", text);
+    let (out, from) = (check(), format!("{}, plugins[0].magic_dns", list.display()));
+    for line in [
+        format!("route tailnet: suffixes c.binrc.com. from {from}.search_domains\n"),
+        format!("route tailnet: upstreams 10.2.0.1:53 from {from}.nameservers\n"),
+        format!("warning: route tailnet: {from}.nameservers: 127.0.0.53:53 is refused: "),
+        format!("warning: route tailnet: {from}.search_domains: \".\" would be everything"),
+    ] {
+        assert!(out.contains(&line), "{line} not in\n{out}");
+    }
+}
+
+#[test]
 fn check_tells_all_that_is_wrong_with_line_and_column() {
     let dir = TempDir::new().unwrap();
     let text = "[listen]\naddresses = [\"0.0.0.0\"]\nshadrs = 2\n\n[[route]]\nname = \"a b\"\n\
@@ -313,6 +342,60 @@ impl Forwarder {
         assert_eq!((run.status.code(), err.as_str()), (Some(0), ""), "{args:?}");
         out
     }
+}
+
+/// Everything is on loopback, so that nothing is wanted of the host itself.
+#[test]
+fn the_node_command_tells_whether_a_daemon_runs_and_leaves_it_alone() {
+    let mut run = Forwarder::start();
+    let config = run._dir.path().join("cache.toml");
+    let config = config.to_str().unwrap();
+    let (done, out, err) = output(&["node", "status", "-c", config]);
+    assert_eq!((done.status.code(), err.as_str()), (Some(0), ""), "{out}");
+    let pid = run.daemon.child.id();
+    assert!(
+        out.contains(&format!(
+            "horizond   running, version {}, pid {pid}\n",
+            env!("CARGO_PKG_VERSION")
+        )),
+        "{out}"
+    );
+    assert!(out.ends_with("\nall is as the configuration wants\n"), "{out}");
+    let (done, _, err) = output(&["node", "clean", "-c", config]);
+    assert_eq!(done.status.code(), Some(69), "{err}");
+    run.miss("www.example.com", || {});
+
+    // The file has changed since the start.
+    let text = std::fs::read_to_string(config).unwrap() + "# more\n";
+    std::fs::write(config, text).unwrap();
+    let (done, out, _) = output(&["node", "status", "-c", config]);
+    let line = out.lines().find(|line| line.contains("another configuration")).unwrap();
+    assert!(line.starts_with("WRONG") && line.contains(" -> restart it"), "{out}");
+    assert_eq!(done.status.code(), Some(1));
+
+    run.daemon.terminate();
+    run.daemon.wait();
+    let (done, out, _) = output(&["node", "status", "--json", "-c", config]);
+    assert_eq!(done.status.code(), Some(1));
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let first = &json["findings"][0];
+    assert_eq!((&json["state"], &first["text"]), (&"wrong".into(), &"not running".into()), "{out}");
+    assert_eq!(first["todo"], "start horizond");
+}
+
+#[test]
+fn the_node_command_and_bad_configurations() {
+    let dir = TempDir::new().unwrap();
+    let bad = write(&dir, "bad.toml", "[node]\ninterface = 7\n");
+    for args in [&["node", "status", "-c", &bad][..], &["node", "clean", "-c", &bad]] {
+        let (run, out, err) = output(args);
+        assert_eq!((run.status.code(), out.as_str()), (Some(78), ""), "{args:?}");
+        assert!(err.contains("bad.toml:2:"), "{err}");
+    }
+    let (run, _, err) = output(&["node", "clean", "-c", "/nowhere/horizond.toml"]);
+    assert_eq!(run.status.code(), Some(78), "only the default file may be missing: {err}");
+    let (run, _, _) = output(&["node"]);
+    assert_eq!(run.status.code(), Some(2));
 }
 
 #[test]

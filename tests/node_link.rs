@@ -5,6 +5,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "node_link/keep.rs"]
+mod keep;
+#[path = "node_link/leftovers.rs"]
+mod leftovers;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::future::Future;

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::status::{RouteStatus, Status, UpstreamStatus};
 
 pub mod cache;
+pub mod node;
 
 /// What `horizond status` prints. Text that comes from the configuration cannot move the cursor or
 /// change colours.
@@ -57,6 +58,21 @@ fn head(status: &Status) -> String {
             share(cache.hits, cache.misses)
         ),
     );
+    for route in &status.routes {
+        let Some(learnt) = &route.learnt else { continue };
+        let key = learnt.key.as_deref().map_or_else(String::new, |key| format!(" ({key})"));
+        let trouble = learnt.trouble.as_deref().map_or_else(String::new, |t| format!("; {t}"));
+        let named = |list: &[String]| if list.is_empty() { "none".into() } else { list.join(" ") };
+        let (suffixes, servers) = (named(&learnt.suffixes), named(&learnt.nameservers));
+        let from = format!("{}{key}", learnt.file.display());
+        line(
+            "headcni",
+            format!(
+                "{}: suffixes {suffixes}, upstreams {servers}, from {from}{trouble}",
+                route.name
+            ),
+        );
+    }
     if status.pods.dir.is_some() {
         let pods = &status.pods;
         let mut text = counted(pods.count as u64, "pod", "pods");

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::headcni::Learnt;
 use crate::pods::Table;
 
 /// The most suffixes of a route that are listed.
@@ -137,6 +138,43 @@ pub struct RouteStatus {
     pub suffix_count: usize,
     /// In the order of the configuration.
     pub upstreams: Vec<UpstreamStatus>,
+    /// Where suffixes and upstreams come from that are not in the configuration; `None` mostly.
+    #[serde(default)]
+    pub learnt: Option<LearntStatus>,
+}
+
+/// What a route has from HeadCNI's file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LearntStatus {
+    /// The file.
+    pub file: PathBuf,
+    /// The key of HeadCNI's block; `None` before it was read.
+    pub key: Option<String>,
+    /// Suffixes from its `search_domains`.
+    pub suffixes: Vec<String>,
+    /// Servers that its `nameservers` names.
+    pub nameservers: Vec<String>,
+    /// Search domains that other routes own, and which.
+    pub left: Vec<String>,
+    /// Values that were passed over, and why.
+    pub refused: Vec<String>,
+    /// Why the file is not followed now, or gives nothing.
+    pub trouble: Option<String>,
+}
+
+impl LearntStatus {
+    /// Of what is known.
+    pub fn of(learnt: &Learnt) -> LearntStatus {
+        LearntStatus {
+            file: learnt.file.clone(),
+            key: learnt.key.clone(),
+            suffixes: learnt.suffixes.iter().map(ToString::to_string).collect(),
+            nameservers: learnt.servers.iter().map(ToString::to_string).collect(),
+            left: learnt.left.clone(),
+            refused: learnt.refused.clone(),
+            trouble: learnt.trouble(),
+        }
+    }
 }
 
 impl RouteStatus {
@@ -153,6 +191,7 @@ impl RouteStatus {
             suffix_count: suffixes.len(),
             suffixes: suffixes.take(SUFFIXES).map(|suffix| suffix.to_string()).collect(),
             upstreams,
+            learnt: None,
         }
     }
 }

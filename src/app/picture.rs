@@ -12,12 +12,13 @@ use tokio::net::{TcpStream, UdpSocket};
 use crate::admin::control::StatusSource;
 use crate::admin::http::Ready;
 use crate::admin::status::{
-    CacheStatus, ConfigStatus, PodsStatus, RouteStatus, Status, UpstreamStatus,
+    CacheStatus, ConfigStatus, LearntStatus, PodsStatus, RouteStatus, Status, UpstreamStatus,
 };
 use crate::config::Config;
 use crate::listen::Inbox;
+use crate::node::repairs::Repairs;
 use crate::serve::Server;
-use crate::telemetry::metrics::{CacheEntries, CacheFacts, Facts, UpstreamFacts};
+use crate::telemetry::metrics::{CacheEntries, CacheFacts, Facts, RepairFacts, UpstreamFacts};
 use crate::telemetry::snapshot::Snapshot;
 use crate::telemetry::stats::Stats;
 use crate::upstream::Upstream;
@@ -34,6 +35,7 @@ pub struct Picture {
     pub tcp_open: Arc<AtomicUsize>,
     pub stats: Vec<Arc<Stats>>,
     pub shards: usize,
+    pub repairs: Arc<Repairs>,
 }
 
 impl Facts for Picture {
@@ -102,6 +104,22 @@ impl Facts for Picture {
     fn config_hash(&self) -> u64 {
         self.config.hash
     }
+
+    fn repairs(&self) -> RepairFacts {
+        let repairs = &self.repairs;
+        RepairFacts {
+            link: [
+                ("interface", repairs.interface.get()),
+                ("up", repairs.up.get()),
+                ("address", repairs.addresses.get()),
+            ],
+            rules: repairs.rules.get(),
+            failures: [
+                ("link", repairs.link_failures.get()),
+                ("rules", repairs.rules_failures.get()),
+            ],
+        }
+    }
 }
 
 impl StatusSource for Picture {
@@ -140,16 +158,20 @@ impl StatusSource for Picture {
 impl Picture {
     fn route_statuses(&self) -> Vec<RouteStatus> {
         let routes = self.server.routes.load();
+        let learnt = self.server.learnt.load_full();
         self.config
             .routes
             .iter()
             .zip(routes.iter())
             .map(|(route, state)| {
-                let suffixes = route.suffixes.iter().map(ToString::to_string);
+                let learnt = learnt.as_ref().filter(|learnt| learnt.route == state.index);
+                let more = learnt.map_or(&[][..], |learnt| &learnt.suffixes);
+                let suffixes = route.suffixes.iter().chain(more).map(ToString::to_string);
                 let reverse = route.reverse.iter().map(|p| format!("{}/{}", p.addr, p.len));
                 let all: Vec<String> = suffixes.chain(reverse).collect();
                 let upstreams = state.upstreams.iter().map(|u| upstream_status(u)).collect();
-                RouteStatus::new(&route.name, route.private, all.iter(), upstreams)
+                let status = RouteStatus::new(&route.name, route.private, all.iter(), upstreams);
+                RouteStatus { learnt: learnt.map(|learnt| LearntStatus::of(learnt)), ..status }
             })
             .collect()
     }

@@ -6,13 +6,18 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::cni::standin::Pair;
 use crate::config::Config;
 use crate::node::nft::NftError;
 use crate::node::nft::steer::{Beat, NodeTable, PULSE, Plan, retire_leftover};
+use crate::node::repairs::Repairs;
+use crate::pods::Redirected;
 use crate::telemetry::logs::Every;
 
 /// How often the rules are looked at, whether they are whole.
@@ -31,22 +36,25 @@ pub(super) struct Steering {
 
 impl Steering {
     /// Makes the rules that the configuration asks for; `None` where it asks for none. To be called when
-    /// the daemon answers.
+    /// the daemon answers. What is repaired later is counted in `repairs`.
     ///
     /// # Errors
     /// The rules cannot be made: what the kernel said.
-    pub fn start(config: &Config) -> Result<Option<Steering>, NftError> {
+    pub fn start(config: &Config, repairs: Arc<Repairs>) -> Result<Option<Steering>, NftError> {
+        let records = config.pods.records();
         let Some(wanted) = config.node.steering(&config.listen.addresses) else {
-            forget_predecessor(config);
+            forget_predecessor(config, &records);
             return Ok(None);
         };
+        let led = led(&records).unwrap_or_default();
         // While we are not alive, what the node itself asks of a stand-in goes to the cluster too.
         let mut addresses = config.listen.addresses.clone();
         addresses.retain(|addr| wanted.stand_ins.iter().all(|(_, ip)| *ip != addr.ip()));
         let plan = Plan::new(wanted.local, wanted.stand_ins, wanted.services)?;
-        let table = NodeTable::install(plan)?;
+        let table = NodeTable::install(plan.clone().leading(&led))?;
         let (stop, stopped) = channel();
-        let body = move || Keeper::new(table, addresses).run(&stopped);
+        let followed = Followed { plan, records, repairs };
+        let body = move || Keeper::new(table, addresses, followed).run(&stopped);
         let thread = std::thread::Builder::new().name("steering".to_owned()).spawn(body);
         let thread = thread.map_err(|source| NftError::Failed {
             what: "start the thread that keeps the rules".to_owned(),
@@ -67,15 +75,38 @@ impl Steering {
 
 /// A daemon with another configuration may have been killed and have left its rules. Where we are not to
 /// touch the node we do not.
-fn forget_predecessor(config: &Config) {
+fn forget_predecessor(config: &Config, records: &Path) {
     if config.node.interface.is_none() {
         return;
     }
-    match retire_leftover(&[]) {
-        Ok(true) => tracing::info!("rules of an earlier start are gone"),
+    // Without knowing whom they lead the rules stay: they harm nobody.
+    let Some(led) = led(records) else { return };
+    match retire_leftover(&led) {
+        Ok(true) if led.is_empty() => tracing::info!("rules of an earlier start are gone"),
+        Ok(true) => tracing::info!("rules of an earlier start are gone, but what leads its pods"),
         Ok(false) => {}
         Err(error) => tracing::debug!(%error, "cannot look for rules of an earlier start"),
     }
+}
+
+/// Where pods of this node are redirected to, whoever told them; `None` where the records cannot be read.
+fn led(records: &Path) -> Option<Vec<Pair>> {
+    match Redirected::read(records) {
+        Ok(found) => Some(found.pairs),
+        Err(error) => {
+            tracing::warn!(%error, "cannot see which pods are redirected");
+            None
+        }
+    }
+}
+
+/// What the rules follow, beside being alive.
+struct Followed {
+    /// As the configuration has it.
+    plan: Plan,
+    /// The directory of the pods' records.
+    records: PathBuf,
+    repairs: Arc<Repairs>,
 }
 
 /// Rules whose daemon has stepped aside.
@@ -97,6 +128,7 @@ impl Resting {
 struct Keeper {
     table: NodeTable,
     addresses: Vec<SocketAddr>,
+    followed: Followed,
     /// Answers to ourselves in a row.
     answers: u32,
     alive: bool,
@@ -104,9 +136,9 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn new(table: NodeTable, addresses: Vec<SocketAddr>) -> Keeper {
+    fn new(table: NodeTable, addresses: Vec<SocketAddr>, followed: Followed) -> Keeper {
         let warnings = Every::new(Duration::from_secs(10));
-        Keeper { table, addresses, answers: RECOVERED, alive: true, warnings }
+        Keeper { table, addresses, followed, answers: RECOVERED, alive: true, warnings }
     }
 
     /// Beats until told to stop; then steps aside and gives the table back.
@@ -153,7 +185,10 @@ impl Keeper {
         };
         match result {
             Ok(Beat::Kept) => {}
-            Ok(Beat::Repaired) => tracing::warn!("the rules were gone and are made again"),
+            Ok(Beat::Repaired) => {
+                self.followed.repairs.rules.add(1);
+                tracing::warn!("the rules were gone and are made again");
+            }
             Err(error) => self.complain(&error),
         }
     }
@@ -161,12 +196,26 @@ impl Keeper {
     fn repair(&mut self) {
         match self.table.repair() {
             Ok(false) => {}
-            Ok(true) => tracing::warn!("the rules were changed and are made again"),
+            Ok(true) => {
+                self.followed.repairs.rules.add(1);
+                tracing::warn!("the rules were changed and are made again");
+            }
             Err(error) => self.complain(&error),
+        }
+        if let Err(error) = self.follow_pods() {
+            self.complain(&error);
         }
     }
 
+    /// Pods may come that another configuration of the plugin redirects, and those of old go.
+    fn follow_pods(&mut self) -> Result<(), NftError> {
+        let Some(led) = led(&self.followed.records) else { return Ok(()) };
+        let plan = self.followed.plan.clone().leading(&led);
+        if plan == *self.table.plan() { Ok(()) } else { self.table.change(plan) }
+    }
+
     fn complain(&mut self, error: &NftError) {
+        self.followed.repairs.rules_failures.add(1);
         if let Some(held_back) = self.warnings.allow(Instant::now()) {
             tracing::error!(%error, held_back, "cannot keep the rules");
         }

@@ -1,4 +1,5 @@
-//! From configured sources to the servers that are asked, again whenever a source changes.
+//! From configured sources to the servers that are asked, again whenever a source changes; and to the
+//! suffixes that come from a file with them.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -8,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinSet;
 
 use crate::config::{Config, MAX_UPSTREAMS, Route, Transport, UpstreamAddr, UpstreamSource};
+use crate::files::watch::EVERY;
+use crate::headcni::{self, Block, Learnt, ReadError};
 use crate::node::addresses;
 use crate::resolv_conf::{self, ResolvConf};
 use crate::serve::Server;
@@ -18,6 +21,8 @@ pub struct Upstreams {
     routes: Vec<Route>,
     listen: Vec<SocketAddr>,
     files: Mutex<HashMap<PathBuf, ResolvConf>>,
+    /// What a route has from HeadCNI's file, where one has such a file.
+    learnt: Mutex<Option<Learnt>>,
 }
 
 impl Upstreams {
@@ -31,11 +36,59 @@ impl Upstreams {
                 Err(error) => tracing::error!(%error, "no name servers from this file"),
             }
         }
+        let mut learnt = Learnt::of(&config.routes);
+        if let Some(learnt) = &mut learnt {
+            let before = learnt.clone();
+            learnt.take(headcni::read(&learnt.file), &config.routes);
+            tell(learnt, &before, &config.routes);
+        }
         Arc::new(Upstreams {
             routes: config.routes.clone(),
             listen: config.listen.addresses.clone(),
             files: Mutex::new(files),
+            learnt: Mutex::new(learnt),
         })
+    }
+
+    /// Gives the server the suffixes that are known from HeadCNI's file, before it serves.
+    pub fn teach(&self, server: &Server) {
+        if let Some(learnt) = self.learnt() {
+            if !learnt.suffixes.is_empty() {
+                server.set_suffixes(learnt.table(&self.routes), learnt.suffixes.clone());
+            }
+            server.set_learnt(learnt);
+        }
+    }
+
+    fn learnt(&self) -> Option<Learnt> {
+        self.learnt.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes in what one look at HeadCNI's file has brought.
+    fn learn(&self, look: Result<Block, ReadError>, server: &Server) {
+        let Some(before) = self.learnt() else { return };
+        let mut learnt = before.clone();
+        learnt.take(look, &self.routes);
+        if learnt == before {
+            return;
+        }
+        tell(&learnt, &before, &self.routes);
+        *self.learnt.lock().unwrap_or_else(PoisonError::into_inner) = Some(learnt.clone());
+        let moved = learnt.moved(&before);
+        // Names come to a route that has servers, and leave one that has them still.
+        let others = learnt.servers != before.servers;
+        let leaving = learnt.servers.is_empty();
+        if others && !leaving {
+            self.rebuild(server, "HeadCNI's file");
+        }
+        if !moved.is_empty() {
+            let forgotten = server.set_suffixes(learnt.table(&self.routes), moved);
+            tracing::info!(forgotten, "suffixes changed");
+        }
+        if others && leaving {
+            self.rebuild(server, "HeadCNI's file");
+        }
+        server.set_learnt(learnt);
     }
 
     /// The routes with their servers. A server that was there in `old` is kept with all that is
@@ -47,7 +100,7 @@ impl Upstreams {
             .map(|(index, route)| {
                 let known = old.get(index).map_or(&[][..], |state| &state.upstreams);
                 let upstreams = self
-                    .servers(route, own)
+                    .servers(index as u16, route, own)
                     .into_iter()
                     .map(|server| {
                         let same = |u: &&Arc<Upstream>| {
@@ -63,7 +116,7 @@ impl Upstreams {
             .collect()
     }
 
-    fn servers(&self, route: &Route, own: &[IpAddr]) -> Vec<UpstreamAddr> {
+    fn servers(&self, index: u16, route: &Route, own: &[IpAddr]) -> Vec<UpstreamAddr> {
         let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let mut servers = Vec::new();
         for source in &route.upstreams {
@@ -92,6 +145,16 @@ impl Upstreams {
                     );
                 }
             }
+        }
+        if let Some(learnt) = self.learnt().filter(|learnt| learnt.route == index) {
+            let found = learnt.usable(&self.listen, own);
+            for said in &found.said {
+                tracing::warn!(
+                    route = route.name, file = %learnt.file.display(), server = %said,
+                    "name server of HeadCNI's file"
+                );
+            }
+            servers.extend(found.servers);
         }
         if servers.is_empty() {
             tracing::error!(route = route.name, "no usable upstream: its names get SERVFAIL");
@@ -122,13 +185,19 @@ impl Upstreams {
         for path in paths {
             let (this, server) = (Arc::clone(self), Arc::clone(&server));
             tasks.spawn(async move {
-                resolv_conf::watch_file(&path, resolv_conf::watch::EVERY, |content| {
+                resolv_conf::watch_file(&path, EVERY, |content| {
                     let mut files = this.files.lock().unwrap_or_else(PoisonError::into_inner);
                     files.insert(path.clone(), content);
                     drop(files);
                     this.rebuild(&server, "resolver file");
                 })
                 .await;
+            });
+        }
+        if let Some(path) = self.learnt().map(|learnt| learnt.file) {
+            let (this, server) = (Arc::clone(self), Arc::clone(&server));
+            tasks.spawn(async move {
+                headcni::follow(&path, EVERY, |look| this.learn(look, &server)).await;
             });
         }
         let this = Arc::clone(self);
@@ -142,6 +211,36 @@ impl Upstreams {
             .await;
         });
         tasks
+    }
+}
+
+/// Tells the log what has changed in what a route has from HeadCNI's file.
+fn tell(learnt: &Learnt, before: &Learnt, routes: &[Route]) {
+    let Some(route) = routes.get(usize::from(learnt.route)) else { return };
+    let (name, origin) = (&route.name, learnt.origin());
+    if learnt.fault != before.fault || learnt.off != before.off {
+        let private = !learnt.suffixes.is_empty() || !route.suffixes.is_empty();
+        match learnt.trouble() {
+            Some(what) if learnt.key.is_none() && !private => tracing::error!(
+                route = name, %what,
+                "no suffix is known: its names go where other routes lead, until the file can be read"
+            ),
+            Some(what) => tracing::warn!(route = name, %what, "HeadCNI's file"),
+            None if before.fault.is_some() => {
+                tracing::info!(route = name, from = origin, "HeadCNI's file: good again");
+            }
+            None => {}
+        }
+    }
+    if (&learnt.suffixes, &learnt.servers) != (&before.suffixes, &before.servers) {
+        tracing::info!(
+            route = name, from = origin, suffixes = ?learnt.suffixes,
+            servers = ?learnt.servers.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            left = ?learnt.left, "taken from HeadCNI's file"
+        );
+    }
+    for what in learnt.refused.iter().filter(|what| !before.refused.contains(what)) {
+        tracing::warn!(route = name, from = origin, %what, "HeadCNI's file: passed over");
     }
 }
 

@@ -13,15 +13,20 @@ use horizond::app::{self, AppError, Options, Signals};
 use horizond::config::file::{self, Loaded};
 use horizond::config::{Config, LogFormat, QueryLog};
 use horizond::demo;
+use horizond::headcni;
 use horizond::telemetry::logs;
 
 #[path = "horizond/cache.rs"]
 mod cache;
+#[path = "horizond/node.rs"]
+mod node;
 
 /// Exit codes of sysexits(3), so that service managers can tell a bad file from a busy port.
 mod exit {
     /// Something that was needed cannot be had: an address, a privilege, a running daemon.
     pub const UNAVAILABLE: u8 = 69;
+    /// Something cannot be seen without more privileges.
+    pub const NO_PERMISSION: u8 = 77;
     /// The configuration is wrong.
     pub const CONFIG: u8 = 78;
 }
@@ -47,14 +52,19 @@ enum Command {
     Status(StatusArgs),
     /// Look into a running daemon's cache, or empty it
     Cache(cache::CacheArgs),
+    /// Compare this host with the configuration, or take away what horizond made on it
+    Node(node::NodeArgs),
     /// Three horizons on loopback and the forwarder in front of them; needs nothing
     Demo(DemoArgs),
 }
 
+/// Where the configuration is, unless it is said to be elsewhere.
+const CONFIG: &str = "/etc/horizond/horizond.toml";
+
 #[derive(Args)]
 struct ConfigFile {
     /// The configuration
-    #[arg(long, short, value_name = "FILE", default_value = "/etc/horizond/horizond.toml")]
+    #[arg(long, short, value_name = "FILE", default_value = CONFIG)]
     config: PathBuf,
 }
 
@@ -97,6 +107,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check(&args.config),
         Command::Status(args) => status(&args),
         Command::Cache(args) => cache::run(&args),
+        Command::Node(args) => node::run(&args),
         Command::Demo(args) => run_demo(&args, started),
     }
 }
@@ -117,6 +128,8 @@ fn check(path: &Path) -> ExitCode {
         println!("warning: {warning}");
     }
     let config = &loaded.config;
+    let learnt = headcni::check(config);
+    learnt.warnings.iter().for_each(|warning| println!("warning: {warning}"));
     let suffixes: usize = config.routes.iter().map(|r| r.suffixes.len() + r.reverse.len()).sum();
     println!(
         "{}: good: {}, {}, {}",
@@ -125,6 +138,7 @@ fn check(path: &Path) -> ExitCode {
         counted(suffixes, "suffix or prefix", "suffixes and prefixes"),
         counted(config.listen.addresses.len(), "listening address", "listening addresses")
     );
+    learnt.lines.iter().for_each(|line| println!("{line}"));
     ExitCode::SUCCESS
 }
 

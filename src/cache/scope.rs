@@ -2,6 +2,8 @@
 
 use super::Entry;
 use crate::wire::name::{Name, is_within};
+use crate::wire::records::{NameBuf, Records};
+use crate::wire::rtype;
 
 /// What is to be forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +16,9 @@ pub enum Scope {
     Suffix(Name),
     /// What came by the route of this index.
     Route(u16),
+    /// What is known of these names and of all names below them, and every answer in which one of them
+    /// is spoken of: their owner has changed, and with it whom to believe about them.
+    Moved(Vec<Name>),
 }
 
 impl Scope {
@@ -26,8 +31,24 @@ impl Scope {
             Scope::Name(name) => entry.name() == name.as_wire() || denies(name),
             Scope::Suffix(name) => is_within(entry.name(), name.as_wire()) || denies(name),
             Scope::Route(route) => entry.route() == *route,
+            Scope::Moved(names) => {
+                let within = |name: &[u8]| names.iter().any(|n| is_within(name, n.as_wire()));
+                within(entry.name()) || names.iter().any(denies) || speaks_of(entry, within)
+            }
         }
     }
+}
+
+/// Whether an answer has records of such names, or an alias that leads to one. One that cannot be
+/// read may have.
+fn speaks_of(entry: &Entry, such: impl Fn(&[u8]) -> bool) -> bool {
+    let (view, [_, answer, authority, additional]) = (entry.view(), entry.header().counts);
+    let named = |at: usize| NameBuf::expand(view.wire, at).is_none_or(|name| such(name.as_wire()));
+    Records::new(view.wire, view.question_end, [answer, authority, additional]).any(|record| {
+        let Ok(record) = record else { return true };
+        let alias = matches!(record.rtype, rtype::CNAME | rtype::DNAME);
+        named(record.start) || alias && named(record.rdata.start)
+    })
 }
 
 /// What is to be shown; what is not given does not matter.

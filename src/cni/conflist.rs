@@ -10,14 +10,12 @@ use serde_json::{Map, Value, json};
 
 use super::error::CniError;
 use super::json::shown;
+use super::magic_dns;
 use super::names::NetworkName;
 use super::types::{Conf, Version};
 
 /// What the plugin is called in a list, and its file in the directory of plugins.
 pub const PLUGIN: &str = "horizond-cni";
-
-/// What HeadCNI's block is called.
-const BLOCK: &str = "magic_dns";
 
 /// Why a text is no list that our entry can be put into or taken out of.
 #[derive(Debug, thiserror::Error)]
@@ -147,10 +145,10 @@ impl Conflist {
     /// each plugin its own entry alone, so ours gets a copy, which each call brings up to date.
     pub fn with_block(&self, keys: &Map<String, Value>) -> Map<String, Value> {
         let is_other = |plugin: &&Value| !is_ours(plugin);
-        let blocks = self.plugins().iter().filter(is_other).filter_map(|p| p.get(BLOCK));
+        let blocks = self.plugins().iter().filter(is_other).filter_map(|p| p.get(magic_dns::KEY));
         let mut keys = keys.clone();
         if let Some(block) = { blocks }.find(|block| !block.is_null()) {
-            keys.entry(BLOCK).or_insert_with(|| block.clone());
+            keys.entry(magic_dns::KEY).or_insert_with(|| block.clone());
         }
         keys
     }

@@ -92,7 +92,7 @@ fn find<'a>(keys: &'a Map<String, Value>, names: &[&str]) -> Option<(&'a str, &'
 /// own where the runtime has told them, an empty list too; else ours, else HeadCNI's (whose base domain
 /// is the local one), else what the plugins before us said.
 pub fn of_result(settings: &Settings, pod: Option<&Dns>, previous: &Dns) -> Dns {
-    let headcni = settings.magic_dns.as_ref().filter(|block| block.enable);
+    let headcni = settings.magic_dns.as_ref().filter(|block| block.is_enabled());
     let tailnet = headcni.map(|block| Dns {
         search: block.search_domains.clone(),
         domain: block.base_domain.clone(),

@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 
 use super::dns::Dns;
 use super::error::CniError;
-use super::json::{addresses, boolean, get, object, shown, text, texts, wrong};
+use super::json::{addresses, get, shown, text, texts, wrong};
+use super::magic_dns::{self, MagicDns};
 use super::standin::{self, Pair};
 use crate::wire::name::Name;
 
@@ -102,19 +103,6 @@ pub struct Settings {
     pub magic_dns: Option<MagicDns>,
 }
 
-/// HeadCNI's block as it stands; keys that are not here are passed over.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct MagicDns {
-    /// Whether HeadCNI uses it; false where it does not say.
-    pub enable: bool,
-    /// The cluster's domain.
-    pub base_domain: Option<String>,
-    /// Whom the forwarder asks for the tailnet.
-    pub nameservers: Vec<String>,
-    /// Domains to search.
-    pub search_domains: Vec<String>,
-}
-
 impl Settings {
     /// Reads them out of the whole network configuration.
     ///
@@ -140,7 +128,7 @@ impl Settings {
         // Where it is off, too: a pod may ask for it.
         let pairs = standin::pairs(&cluster_dns, &given, &nameservers)
             .map_err(|error| wrong("clusterDNS and standIns", error))?;
-        let magic_dns = get(keys, "magic_dns").map(MagicDns::read).transpose()?;
+        let magic_dns = get(keys, magic_dns::KEY).map(MagicDns::read).transpose()?;
         Ok(Settings {
             nameservers,
             search: search(keys)?,
@@ -151,30 +139,6 @@ impl Settings {
             pod_dir: pod_dir(keys)?,
             dns,
             magic_dns,
-        })
-    }
-}
-
-impl MagicDns {
-    /// Reads the block.
-    ///
-    /// # Errors
-    /// [`CniError::Config`] where a value is of another kind than HeadCNI's.
-    pub fn read(value: &Value) -> Result<MagicDns, CniError> {
-        let keys = object("magic_dns", value)?;
-        let path = |key: &str| format!("magic_dns.{key}");
-        let list = |key: &str| get(keys, key).map(|value| texts(&path(key), value)).transpose();
-        let enable =
-            get(keys, "enable").map(|value| boolean(&path("enable"), value)).transpose()?;
-        let base = get(keys, "base_domain")
-            .map(|value| text(&path("base_domain"), value))
-            .transpose()?
-            .filter(|text| !text.is_empty());
-        Ok(MagicDns {
-            enable: enable.unwrap_or(false),
-            base_domain: base.map(str::to_owned),
-            nameservers: list("nameservers")?.unwrap_or_default(),
-            search_domains: list("search_domains")?.unwrap_or_default(),
         })
     }
 }

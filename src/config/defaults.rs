@@ -98,7 +98,7 @@ impl Default for Local {
 impl Default for Pods {
     fn default() -> Pods {
         let dir = Some(PathBuf::from("/run/horizond/pods"));
-        Pods { dir, metrics: false, namespaces: 64 }
+        Pods { dir, metrics: false, namespaces: 64, autopath: false }
     }
 }
 

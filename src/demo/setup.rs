@@ -104,6 +104,7 @@ fn private(route: &str, suffix: &str, server: SocketAddr, transport: Transport) 
         suffixes: vec![suffix],
         reverse: Vec::new(),
         upstreams: vec![UpstreamSource::Server(UpstreamAddr { addr: server, transport })],
+        headcni_conflist: None,
         policy: Policy::default(),
         timeout: SECOND * 2,
         deadline: SECOND * 4,

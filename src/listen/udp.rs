@@ -289,6 +289,9 @@ impl Shard {
 
     /// Starts an exchange, unless it is worth a look into the cache and the answer is there.
     fn start(&mut self, key: SharedKey, route: u16, look: bool, late: Option<Duration>, now: Tick) {
+        let Some(route) = self.desk.owner_now(&key, route) else {
+            return self.desk.shed(&key, ShedReason::InFlight);
+        };
         if let Some(settled) = look.then(|| self.desk.ready(&key, route, now)).flatten() {
             return self.deliver(settled, now);
         }
@@ -363,8 +366,13 @@ impl Shard {
                 break;
             }
             for exchange in done.drain(..) {
-                let settled = self.desk.settle(exchange, now);
-                self.deliver(settled, now);
+                match self.desk.moved_to(&exchange) {
+                    Some(route) => self.start(exchange.key, route, false, None, now),
+                    None => {
+                        let settled = self.desk.settle(exchange, now);
+                        self.deliver(settled, now);
+                    }
+                }
             }
         }
         self.done = done;

@@ -7,25 +7,22 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use rtnetlink::MulticastGroup;
-use rtnetlink::sys::protocols::NETLINK_ROUTE;
-use rtnetlink::sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::sleep;
 use tracing::warn;
 
 use super::NodeError;
 use super::netlink::Netlink;
+use super::notices::{Bursts, Notices};
 
 pub use super::netlink::MAX_ADDRESSES;
 
-/// After a notice, look once none came for this long ...
-const QUIET: Duration = Duration::from_millis(100);
-/// ... or this long after the first, if they keep coming.
-const BURST: Duration = Duration::from_secs(1);
+/// Thousands of addresses that come in a row cost one look.
+const BURSTS: Bursts =
+    Bursts { quiet: Duration::from_millis(100), longest: Duration::from_secs(1), recheck: RECHECK };
 /// Look this often where the kernel sends no notices.
 const POLL: Duration = Duration::from_secs(10);
 /// Look this often although no notice came, in case one was lost.
@@ -50,7 +47,8 @@ pub async fn own_addresses() -> Result<Vec<IpAddr>, NodeError> {
 /// the last set. Cancel safe: dropping it closes its socket and stops the calls. `on_change` runs on
 /// the calling task and must not block.
 pub async fn watch_own(on_change: impl FnMut(Vec<IpAddr>)) -> Infallible {
-    let notices = match Notices::open() {
+    let groups = [MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
+    let notices = match Notices::open(&groups) {
         Ok(notices) => Some(notices),
         Err(error) => {
             warn!(%error, poll = ?POLL, "no notices of address changes from the kernel; polling");
@@ -91,7 +89,7 @@ where
         }
         let waited = match &mut notices {
             // A failed look may be why a change was missed: do not wait for the next notice.
-            Some(notices) if !failing => notices.changed().await,
+            Some(notices) if !failing => notices.changed(BURSTS).await,
             _ => {
                 sleep(POLL).await;
                 Ok(())
@@ -104,52 +102,15 @@ where
     }
 }
 
-/// A socket in the kernel's groups for address changes.
-struct Notices(TokioSocket);
-
-impl Notices {
-    fn open() -> io::Result<Self> {
-        let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
-        let groups = [MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
-        let mask = groups.iter().fold(0, |mask, group| mask | 1 << (*group as u32 - 1));
-        socket.socket_mut().bind(&SocketAddr::new(0, mask))?;
-        Ok(Self(socket))
-    }
-
-    /// Waits for a notice and for the burst around it to end; at most [`RECHECK`].
-    async fn changed(&mut self) -> io::Result<()> {
-        match timeout(RECHECK, self.notice()).await {
-            Err(_) => return Ok(()),
-            Ok(first) => first?,
-        }
-        let end = Instant::now() + BURST;
-        loop {
-            tokio::select! {
-                () = sleep_until(end) => return Ok(()),
-                more = timeout(QUIET, self.notice()) => match more {
-                    Err(_) => return Ok(()),
-                    Ok(notice) => notice?,
-                },
-            }
-        }
-    }
-
-    /// One notice. ENOBUFS says that some were dropped, which is a notice too.
-    async fn notice(&mut self) -> io::Result<()> {
-        match self.0.recv_from_full().await {
-            Ok(_) => Ok(()),
-            Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => Ok(()),
-            Err(e) => Err(e),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::cell::RefCell;
     use std::collections::VecDeque;
+    use std::io;
+
+    use tokio::time::timeout;
 
     use super::*;
 

@@ -163,6 +163,45 @@ pub fn holder_of(proto: Proto, addr: SocketAddr) -> Option<Holder> {
     owner(best?.inode)
 }
 
+/// A socket that serves on an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Where.
+    pub addr: SocketAddr,
+    /// Over which transport.
+    pub proto: Proto,
+    /// Whose, where /proc tells.
+    pub holder: Option<Holder>,
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { addr, proto, holder } = self;
+        write!(f, "{addr}/{proto} is served{}", by(holder.as_ref()))
+    }
+}
+
+/// Who serves on this very address, on whatever port: a UDP socket without a peer, or a TCP listener, of
+/// this network namespace. `None` if nobody does. Blocks as [`holder_of`] does.
+pub fn server_on(ip: IpAddr) -> Option<Server> {
+    let ip = ip.to_canonical();
+    let here = |addr: SocketAddr| addr.ip().to_canonical() == ip;
+    [Proto::Udp, Proto::Tcp].into_iter().find_map(|proto| server(proto, here))
+}
+
+/// Who serves on this very address and port over UDP; as [`server_on`].
+pub fn server_at(addr: SocketAddr) -> Option<Server> {
+    let ip = addr.ip().to_canonical();
+    server(Proto::Udp, |of| of.port() == addr.port() && of.ip().to_canonical() == ip)
+}
+
+fn server(proto: Proto, here: impl Fn(SocketAddr) -> bool) -> Option<Server> {
+    let serving =
+        |line: String| read_line(&line).filter(|socket| here(socket.local) && socket.serves(proto));
+    let socket = ["", "6"].into_iter().find_map(|f| lines(proto, f).find_map(serving))?;
+    Some(Server { addr: socket.local, proto, holder: owner(socket.inode) })
+}
+
 /// A socket that stands in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Bound {
@@ -171,31 +210,56 @@ struct Bound {
     inode: u64,
 }
 
-/// The matching lines of one table. It is read through `thread-self`, since `self` is the main
-/// thread, which may live in another network namespace.
 fn table(proto: Proto, family: &str, addr: SocketAddr) -> Vec<Bound> {
-    let read = |of: &str| File::open(format!("/proc/{of}/net/{proto}{family}"));
-    let Ok(file) = read("thread-self").or_else(|_| read("self")) else { return Vec::new() };
-    BufReader::new(file.take(MAX_TABLE))
-        .lines()
-        .map_while(Result::ok)
-        .filter_map(|line| line_in_the_way(&line, proto, addr))
-        .collect()
+    lines(proto, family).filter_map(|line| line_in_the_way(&line, proto, addr)).collect()
 }
 
-/// Reads a line of /proc/net/{udp,tcp}{,6}: `sl local remote st ... inode ...`.
-fn line_in_the_way(line: &str, proto: Proto, addr: SocketAddr) -> Option<Bound> {
+/// The lines of one table. It is read through `thread-self`, since `self` is the main thread, which may
+/// live in another network namespace.
+fn lines(proto: Proto, family: &str) -> impl Iterator<Item = String> {
+    let read = |of: &str| File::open(format!("/proc/{of}/net/{proto}{family}"));
+    let file = read("thread-self").or_else(|_| read("self")).ok();
+    file.into_iter()
+        .flat_map(|file| BufReader::new(file.take(MAX_TABLE)).lines().map_while(Result::ok))
+}
+
+/// A line of /proc/net/{udp,tcp}{,6}: `sl local remote st ... inode ...`.
+struct Line {
+    local: SocketAddr,
+    listens: bool,
+    /// Without a peer.
+    open: bool,
+    inode: u64,
+}
+
+impl Line {
+    /// Whether it waits for whoever comes.
+    fn serves(&self, proto: Proto) -> bool {
+        match proto {
+            Proto::Udp => self.open,
+            Proto::Tcp => self.listens,
+        }
+    }
+}
+
+fn read_line(line: &str) -> Option<Line> {
     /// TCP_LISTEN in include/net/tcp_states.h. A UDP socket that is bound is in nobody's state.
     const LISTEN: &str = "0A";
     let mut fields = line.split_ascii_whitespace();
     let local = local_address(fields.nth(1)?)?;
-    let state = fields.nth(1)?;
-    let inode: u64 = fields.nth(5)?.parse().ok()?;
+    let peer = local_address(fields.next()?)?;
+    let state = fields.next()?;
+    let inode: u64 = fields.nth(5)?.parse().ok().filter(|inode| *inode != 0)?;
+    Some(Line { local, listens: state == LISTEN, open: peer.port() == 0, inode })
+}
+
+fn line_in_the_way(line: &str, proto: Proto, addr: SocketAddr) -> Option<Bound> {
+    let Line { local, listens, inode, .. } = read_line(line)?;
     let open = match proto {
         Proto::Udp => true,
-        Proto::Tcp => state == LISTEN,
+        Proto::Tcp => listens,
     };
-    if !open || inode == 0 || local.port() != addr.port() {
+    if !open || local.port() != addr.port() {
         return None;
     }
     let (theirs, ours) = (local.ip(), addr.ip().to_canonical());

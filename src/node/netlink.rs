@@ -14,7 +14,7 @@ use futures_util::TryStreamExt;
 use rtnetlink::packet_route::address::{
     AddressAttribute, AddressHeaderFlags, AddressMessage, AddressProtocol, AddressScope,
 };
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use rtnetlink::{
     AddressMessageBuilder, Handle, LinkBridge, LinkDummy, LinkMessageBuilder, LinkUnspec,
 };
@@ -46,6 +46,8 @@ pub(super) struct Interface {
     pub index: u32,
     pub name: String,
     pub alias: Option<String>,
+    /// `bridge`, `dummy` and the like; `None` for hardware and `lo`.
+    pub kind: Option<String>,
     pub up: bool,
     pub loopback: bool,
     /// Index of the bridge or bond that this interface is a port of.
@@ -197,6 +199,7 @@ impl From<&LinkMessage> for Interface {
             index: message.header.index,
             name: String::new(),
             alias: None,
+            kind: None,
             up: message.header.flags.contains(LinkFlags::Up),
             loopback: message.header.flags.contains(LinkFlags::Loopback),
             master: None,
@@ -205,6 +208,12 @@ impl From<&LinkMessage> for Interface {
             match attribute {
                 LinkAttribute::IfName(name) => interface.name.clone_from(name),
                 LinkAttribute::IfAlias(alias) => interface.alias = Some(alias.clone()),
+                LinkAttribute::LinkInfo(info) => {
+                    interface.kind = info.iter().find_map(|info| match info {
+                        LinkInfo::Kind(kind) => Some(kind.to_string()),
+                        _ => None,
+                    });
+                }
                 LinkAttribute::Controller(index) => interface.master = Some(*index),
                 _ => {}
             }

@@ -9,9 +9,10 @@ use proptest::prelude::*;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::watch::{Look, look};
+use super::watch::look;
 use super::*;
 use crate::files::FileError;
+use crate::files::watch::Look;
 
 fn servers(text: &str) -> Vec<String> {
     parse(text.as_bytes()).nameservers.iter().map(|s| s.socket_addr().to_string()).collect()

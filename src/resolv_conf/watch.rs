@@ -1,9 +1,7 @@
 //! Reads a resolv.conf file and follows it while it changes.
 //!
-//! The file is read anew at every look: it is small, and times and sizes lie (an edit within the
-//! clock's grain keeps both, a bind mount keeps the inode). The path is opened anew too, so that a
-//! symbolic link which is replaced (systemd) leads to the new file. Blocking reads of a local file
-//! happen on the calling task: this belongs on the watching runtime, not on one that serves.
+//! How it is looked at is [`crate::files::watch`]'s. Blocking reads of a local file happen on the
+//! calling task: this belongs on the watching runtime, not on one that serves.
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
@@ -13,14 +11,10 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::{MAX_BYTES, ResolvConf, parse};
+use crate::files::watch::Look;
 use crate::files::{self, FileError};
 
-/// How often to look, unless a caller knows better.
-pub const EVERY: Duration = Duration::from_secs(2);
-
-/// New content must stay this long to be believed: an editor that truncates and writes is half-way
-/// for a moment, and half an address may be another address.
-const SETTLE: Duration = Duration::from_millis(50);
+pub use crate::files::watch::EVERY;
 
 /// Why a file gives no name servers.
 #[derive(Debug, thiserror::Error)]
@@ -45,12 +39,8 @@ fn first_skipped(conf: &ResolvConf) -> String {
 /// Reads the file once. An `Ok` has at least one name server. Blocks for as long as the file system
 /// does; a pipe does not block it.
 pub fn read(path: &Path) -> Result<ResolvConf, ReadError> {
-    understand(path, &content(path)?)
-}
-
-/// The first bytes of the file, one more than [`parse`] looks at so that it can tell.
-fn content(path: &Path) -> Result<Vec<u8>, ReadError> {
-    Ok(files::read(path, MAX_BYTES)?)
+    // One byte more than `parse` looks at, so that it can tell.
+    understand(path, &files::read(path, MAX_BYTES)?)
 }
 
 fn understand(path: &Path, bytes: &[u8]) -> Result<ResolvConf, ReadError> {
@@ -98,27 +88,10 @@ pub async fn watch_file(
     }
 }
 
-/// What one look at the file found.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Look {
-    /// It says what it said before.
-    Same,
-    /// It says something else.
-    New(ResolvConf),
-    /// It is being written.
-    Moving,
-}
-
-/// Looks at the file; what is not `last` must stay so for [`SETTLE`].
-pub(super) async fn look(path: &Path, last: Option<&ResolvConf>) -> Result<Look, ReadError> {
-    let bytes = content(path)?;
-    let first = understand(path, &bytes);
-    if first.as_ref().is_ok_and(|conf| Some(conf) == last) {
-        return Ok(Look::Same);
-    }
-    sleep(SETTLE).await;
-    if content(path)? != bytes {
-        return Ok(Look::Moving);
-    }
-    first.map(Look::New)
+/// Looks at the file once more.
+pub(super) async fn look(
+    path: &Path,
+    last: Option<&ResolvConf>,
+) -> Result<Look<ResolvConf>, ReadError> {
+    files::watch::look(path, MAX_BYTES, last, understand).await
 }

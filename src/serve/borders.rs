@@ -7,7 +7,7 @@ use crate::wire::edns::{Ede, ede};
 
 impl Horizons for Server {
     fn owns(&self, route: u16, name: &[u8]) -> bool {
-        self.table.find(name).is_some_and(|owner| owner.route == route)
+        self.table.load().find(name).is_some_and(|owner| owner.route == route)
     }
 
     /// What a private route says is followed wherever it leads: it is trusted, and its own names are not
@@ -17,7 +17,7 @@ impl Horizons for Server {
     fn crossing(&self, route: u16, target: &[u8]) -> Crossing {
         let from = self.policies.get(usize::from(route));
         let name = from.map_or("", |policy| &policy.name);
-        let Some(owner) = self.table.find(target) else {
+        let Some(owner) = self.table.load().find(target) else {
             let text = format!("route {name}: an alias leads to a name that no route owns");
             return Crossing::Bar(Ede::new(ede::NOT_AUTHORITATIVE, text));
         };

@@ -1,11 +1,15 @@
 //! What the server tells about itself in CH TXT.
 
+use std::sync::Arc;
+
 use super::{Client, Desk, Reply, Step};
 use crate::answer::{Answer, Question};
 use crate::cache::{Entry, Freshness, Key};
 use crate::compose;
+use crate::headcni::Learnt;
 use crate::local::chaos::{self, Topic};
 use crate::respond::Ask;
+use crate::route::{Match, Rule};
 use crate::telemetry::labels::{Family, Source};
 use crate::telemetry::stats::NO_ROUTE;
 use crate::time::Tick;
@@ -65,8 +69,12 @@ impl Desk {
                 .routes()
                 .iter()
                 .flat_map(|route| {
+                    let from = self.server.learnt_by(route.index);
+                    let from = from.map_or_else(String::new, |learnt| {
+                        format!(", from {}.nameservers", learnt.origin())
+                    });
                     route.upstreams.iter().map(move |upstream| {
-                        format!("{} {}", route.name, upstream_row(upstream, now))
+                        format!("{} {}{from}", route.name, upstream_row(upstream, now))
                     })
                 })
                 .collect(),
@@ -115,7 +123,7 @@ impl Desk {
         let rewritten = self.server.rewrites.find(wire).map(|rewritten| rewritten.name);
         rows.extend(rewritten.as_ref().map(|to| format!("asked for as {to}")));
         let wire = rewritten.as_ref().map_or(wire, Name::as_wire);
-        let owner = self.server.table.find(wire);
+        let owner = self.server.table.load().find(wire);
         let question = Question { name: wire, qtype: rtype::A, qclass: 1 };
         if let Some(answer) = self.local_answer(question, owner.as_ref()) {
             let by = self.server.local.explain(question, owner.as_ref()).unwrap_or("by rule");
@@ -128,6 +136,8 @@ impl Desk {
         };
         let Some(route) = self.routes().get(usize::from(owner.route)) else { return rows };
         rows.push(format!("route {} by {}", route.name, owner.describe(wire)));
+        let learnt = self.server.learnt_by(owner.route);
+        rows.extend(learnt.iter().flat_map(|learnt| learnt_rows(learnt, wire, &owner)));
         for (qtype, label) in [(rtype::A, "A"), (rtype::AAAA, "AAAA")] {
             rows.push(format!("cache {label}: {}", self.cache_state(wire, qtype, now)));
             rows.extend(
@@ -149,7 +159,7 @@ impl Desk {
                 .map(|(i, u)| format!("upstream {}: {}", i + 1, upstream_row(u, now))),
         );
         if ups.is_empty() {
-            rows.push("upstream: none (its resolver file names no usable server)".into());
+            rows.push("upstream: none (its file names no usable server)".into());
         }
         rows
     }
@@ -163,7 +173,7 @@ impl Desk {
         }
         let target = compose::target(entry.view())?;
         let shown = Presentation(target.as_wire());
-        let Some(owner) = self.server.table.find(target.as_wire()) else {
+        let Some(owner) = self.server.table.load().find(target.as_wire()) else {
             return Some(format!("an alias that leads to {shown}, which no route owns"));
         };
         let policy = self.server.policies.get(usize::from(owner.route));
@@ -212,11 +222,37 @@ impl Desk {
 impl super::Server {
     /// What a route owns, in few words.
     fn owns(&self, route: u16) -> String {
-        self.policies
-            .get(usize::from(route))
-            .map(|policy| policy.owns.to_string())
-            .unwrap_or_default()
+        let policy = self.policies.get(usize::from(route));
+        let mut text = policy.map(|policy| policy.owns.to_string()).unwrap_or_default();
+        let Some(learnt) = self.learnt_by(route) else { return text };
+        let names: Vec<String> = learnt.suffixes.iter().map(Name::to_string).collect();
+        let learnt = shortened(&names) + &format!(" (from {}.search_domains)", learnt.origin());
+        if !names.is_empty() {
+            text = if text.is_empty() { learnt } else { format!("{text} {learnt}") };
+        }
+        text
     }
+
+    /// What a route has from HeadCNI's block, if it is the one.
+    fn learnt_by(&self, route: u16) -> Option<Arc<Learnt>> {
+        self.learnt.load_full().filter(|learnt| learnt.route == route)
+    }
+}
+
+/// Where a route's suffix and upstreams come from, and what is wrong with that.
+fn learnt_rows(learnt: &Learnt, name: &[u8], owner: &Match) -> Vec<String> {
+    let origin = learnt.origin();
+    let mut rows = Vec::new();
+    if let Rule::Suffix(labels) = owner.rule
+        && learnt.gave(name, labels.into())
+    {
+        rows.push(format!("suffix from {origin}.search_domains"));
+    }
+    if !learnt.servers.is_empty() {
+        rows.push(format!("upstreams from {origin}.nameservers"));
+    }
+    rows.extend(learnt.trouble());
+    rows
 }
 
 fn upstream_row(upstream: &Upstream, now: Tick) -> String {
@@ -234,10 +270,15 @@ fn upstream_row(upstream: &Upstream, now: Tick) -> String {
 
 /// Suffixes and reverse prefixes of a route, cut after a few.
 pub(super) fn owns(route: &crate::config::Route) -> String {
-    const SHOWN: usize = 8;
     let suffixes = route.suffixes.iter().map(|s| Presentation(s.as_wire()).to_string());
     let reverse = route.reverse.iter().map(|p| format!("{}/{}", p.addr, p.len));
     let all: Vec<String> = suffixes.chain(reverse).collect();
+    shortened(&all)
+}
+
+/// The first few, and how many more there are.
+fn shortened(all: &[String]) -> String {
+    const SHOWN: usize = 8;
     let mut text = all[..all.len().min(SHOWN)].join(" ");
     if all.len() > SHOWN {
         text.push_str(&format!(" and {} more", all.len() - SHOWN));

@@ -56,7 +56,8 @@ impl Desk {
 
     /// Notes a name whose denial is about to be kept, so that names below it find that.
     pub(super) fn note_denied(&self, key: Hashed<'_>) {
-        let by_root = || self.server.table.find(Key::name(key.bytes)).is_some_and(|m| m.is_root());
+        let by_root =
+            || self.server.table.load().find(Key::name(key.bytes)).is_some_and(|m| m.is_root());
         if !Key::flags(key.bytes).0 && by_root() {
             self.server.cache.note_denied(key.name);
         }

@@ -8,6 +8,7 @@
 //! here is cached.
 
 use super::Settled;
+use super::autopath::{Denial, Path};
 use super::waiter::Waiter;
 use crate::answer::{Answer, Question};
 use crate::cache::{Entry, Key, SharedKey};
@@ -30,7 +31,9 @@ pub(super) struct Journey {
     /// The key of the client's own question.
     pub key: SharedKey,
     /// The beginnings of the answer, in their order.
-    parts: Vec<Stage>,
+    pub parts: Vec<Stage>,
+    /// Where the name is being looked for by the client's search list: how far that has come.
+    pub path: Option<Path>,
     /// The answer without IPv6 addresses in whose place the name's IPv4 addresses are asked for.
     pub aaaa: Option<Stage>,
     /// Where the client's name is asked for as another: the way back.
@@ -47,8 +50,13 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    fn of(found: &Settled) -> Stage {
+    pub fn of(found: &Settled) -> Stage {
         Stage { entry: found.entry.clone(), ttl: found.ttl }
+    }
+
+    /// Of an answer made here and now.
+    pub fn made(entry: Entry) -> Stage {
+        Stage { entry, ttl: Ttl::Elapsed(0) }
     }
 
     /// Its share of the answer at `now`.
@@ -73,7 +81,7 @@ pub struct Arrived {
 
 impl Journey {
     pub fn new(key: SharedKey) -> Box<Journey> {
-        Box::new(Journey { key, parts: Vec::new(), aaaa: None, back: None, note: None })
+        Box::new(Journey { key, parts: Vec::new(), path: None, aaaa: None, back: None, note: None })
     }
 
     pub fn question(&self) -> Question<'_> {
@@ -153,6 +161,14 @@ impl Journey {
             let why = Ede::new(ede::OTHER, "the parts of the answer do not fit into one message");
             Answer::failure(question, Rcode::SERVFAIL, why)
         })
+    }
+
+    /// The end of a walk that has found nothing: the client's own question gets the answer that it got at
+    /// first.
+    pub fn nowhere(self, denial: Denial, now: Tick) -> Arrived {
+        let Denial { stage, note, source } = denial;
+        let answer = self.join(&stage.entry, stage.part(now), now);
+        Arrived { answer, key: self.key, note, source, route: stage.entry.route() }
     }
 
     pub fn arrive(self, answer: Answer, last: &Settled) -> Arrived {

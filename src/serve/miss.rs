@@ -33,15 +33,22 @@ impl Desk {
     ) -> Step {
         let name = Key::name(key.bytes);
         let question = Question { name, qtype: query.qtype, qclass: query.qclass };
-        let owner = self.server.table.find(name);
+        let owner = self.server.table.load().find(name);
         let route = owner.map_or(NO_ROUTE, |m| m.route);
         self.stats.request(route, client.proto, Family::of(&client.addr), query.qtype);
         let reply = Reply { query, ask, client, route, now };
+        let path = self.path(query, name, client, now);
         if let Some(mut answer) = self.local_answer(question, owner.as_ref()) {
             self.mark_wanting(key.bytes, route, &mut answer);
             if answer.onward || answer.wants_ipv4 {
                 let found = Settled::local(key.bytes, &answer, route, now);
                 return self.beginning_of(reply, found, out);
+            }
+            if answer.rcode() == Rcode::NXDOMAIN
+                && let Some(path) = path
+            {
+                let found = Settled::local(key.bytes, &answer, route, now);
+                return self.walk(reply, path, found, out);
             }
             return self.reply(reply, &answer, Source::Local, out);
         }
@@ -53,11 +60,19 @@ impl Desk {
             if !settled.entry.is_whole() {
                 return self.beginning_of(reply, settled, out);
             }
+            if settled.entry.rcode() == Rcode::NXDOMAIN
+                && let Some(path) = path
+            {
+                return self.walk(reply, path, settled, out);
+            }
             let nsid = self.server.node.as_bytes();
             let entry = &settled.entry;
             let len =
                 respond::answer(entry.view(), ask, settled.ttl, settled.note.as_ref(), nsid, out);
             return self.replied(reply, entry.rcode(), settled.source, len);
+        }
+        if let Some(path) = path {
+            return self.set_out(reply, path, (key, ended, late), out);
         }
         self.stats.cache_miss(owner.route);
         if !recursion {

@@ -1,6 +1,6 @@
 //! What the pod behind a client's address is told of, and counted for.
 //!
-//! No answer to any other question depends on it.
+//! No answer to any other question depends on it, but see [`super::autopath`].
 
 use super::{Client, Desk};
 use crate::cni::record::SearchFrom;
@@ -35,6 +35,9 @@ impl Desk {
             }
         });
         rows.extend(pod.ndots.map(|ndots| format!("ndots {ndots}")));
+        if self.server.autopath && pod.search_from == SearchFrom::Runtime {
+            rows.push("autopath: the search list is walked here".to_owned());
+        }
         rows
     }
 }

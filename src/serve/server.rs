@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::{Waiter, chaos};
 use crate::admit::AddressSet;
@@ -14,6 +14,7 @@ use crate::admit::rate::Rate;
 use crate::cache::{Cache, Front};
 use crate::coalesce::Flights;
 use crate::config::{Config, Nat64, Refuse, Source as ClientSource};
+use crate::headcni::Learnt;
 use crate::local;
 use crate::pods;
 use crate::route::RouteTable;
@@ -26,8 +27,12 @@ pub struct Server {
     pub cache: Cache,
     /// Questions in flight and who waits for them.
     pub flights: Flights<Waiter>,
-    /// Which route owns which name.
-    pub table: RouteTable,
+    /// Which route owns which name; replaced by [`Server::set_suffixes`].
+    pub table: ArcSwap<RouteTable>,
+    /// How often it was replaced.
+    pub(super) moves: AtomicU64,
+    /// What a route has from HeadCNI's block, for people.
+    pub learnt: ArcSwapOption<Learnt>,
     /// What is answered without an upstream.
     pub local: local::Data,
     /// What the configuration says of each route.
@@ -54,6 +59,8 @@ pub struct Server {
     pub(super) front: usize,
     pub(super) stale_after: Duration,
     pub(super) prefetch: bool,
+    /// Whether search lists of pods are walked.
+    pub(super) autopath: bool,
     /// Names that are asked for as others.
     pub(super) rewrites: local::Rewrites,
     pub(super) refuse: Refuse,
@@ -121,7 +128,9 @@ impl Server {
             front,
             cache: Cache::new(config.cache.memory - in_front, policies.len()),
             flights: Flights::new(config.listen.waiting, policies.len()),
-            table: RouteTable::new(config),
+            table: ArcSwap::from_pointee(RouteTable::new(config)),
+            moves: AtomicU64::new(0),
+            learnt: ArcSwapOption::empty(),
             policies,
             routes: ArcSwap::from_pointee(routes),
             changes: AtomicU64::new(0),
@@ -134,6 +143,7 @@ impl Server {
             keepalive: tenths(config.listen.tcp.idle),
             stale_after: config.cache.stale_after,
             prefetch: config.cache.prefetch,
+            autopath: config.pods.autopath && config.pods.dir.is_some(),
             local: local::Data::new(&config.local),
             rewrites: local::Rewrites::new(&config.local.rewrites),
             refuse: config.admit.refuse,

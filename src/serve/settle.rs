@@ -242,7 +242,7 @@ impl Desk {
     }
 
     /// Whether the name is known to exist by another type.
-    fn has_sibling(&self, key: Hashed<'_>, now: Tick) -> bool {
+    pub(super) fn has_sibling(&self, key: Hashed<'_>, now: Tick) -> bool {
         let (dnssec_ok, checking_disabled) = Key::flags(key.bytes);
         let sibling = match Key::qtype(key.bytes) {
             rtype::A => rtype::AAAA,

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::autopath::{Path, Turn};
 use super::journey::{Arrived, Journey};
 use super::miss::{not_forwarded, unowned};
 use super::settle::Rendering;
@@ -88,7 +89,7 @@ impl Desk {
         journey.back = Some(rewritten.back);
         let server = Arc::clone(&self.server);
         let hashed = server.cache.hashed(asked.as_bytes());
-        let owner = server.table.find(Key::name(asked.as_bytes()));
+        let owner = server.table.load().find(Key::name(asked.as_bytes()));
         let route = owner.map_or(NO_ROUTE, |owner| owner.route);
         self.stats.request(route, client.proto, Family::of(&client.addr), query.qtype);
         let recursion = query.header.has(flag::RD);
@@ -100,6 +101,54 @@ impl Desk {
             }
         };
         Some(self.travelled(Reply { query, ask, client, route, now }, travel, out))
+    }
+
+    /// The client's own question, which may be looked for by its search list, has an answer already.
+    #[cold]
+    pub(super) fn walk(
+        &mut self,
+        reply: Reply<'_, '_>,
+        path: Path,
+        found: Settled,
+        out: &mut [u8],
+    ) -> Step {
+        let journey = self.journey_by(path, &reply);
+        let travel = self.travel(journey, found, true, reply.now);
+        self.travelled(reply, travel, out)
+    }
+
+    /// The same where it must be asked for.
+    #[cold]
+    pub(super) fn set_out(
+        &mut self,
+        reply: Reply<'_, '_>,
+        path: Path,
+        (key, ended, late): (Hashed<'_>, usize, bool),
+        out: &mut [u8],
+    ) -> Step {
+        let journey = self.journey_by(path, &reply);
+        let route = reply.route;
+        // With an answer past its expiry in hand there is nothing to be found out.
+        let by_a = if late { None } else { self.led_by(key.bytes) };
+        let travel = match by_a {
+            None => Travel::Ask { key: SharedKey::new(key), ended, route, late, journey },
+            Some(a) => match self.standing(a.hashed(), true, reply.now) {
+                Standing::Known(found) => self.travel(journey, found, true, reply.now),
+                Standing::Open { ended, route, late } => {
+                    Travel::Ask { key: a, ended, route, late, journey }
+                }
+            },
+        };
+        self.travelled(reply, travel, out)
+    }
+
+    fn journey_by(&self, path: Path, reply: &Reply<'_, '_>) -> Box<Journey> {
+        let query = reply.query;
+        let cd = query.header.has(flag::CD);
+        let key = Key::of(query.name, query.qtype, query.dnssec_ok(), cd);
+        let mut journey = Journey::new(self.shared(key));
+        journey.path = Some(path);
+        journey
     }
 
     fn travelled(&mut self, reply: Reply<'_, '_>, travel: Travel, out: &mut [u8]) -> Step {
@@ -161,10 +210,17 @@ impl Desk {
         now: Tick,
     ) -> Travel {
         loop {
-            if let Some(note) = found.note.take() {
-                journey.note.get_or_insert(note);
-            }
-            let key = match journey.take(&found) {
+            let next = match self.turn(&mut journey, &found, now) {
+                Turn::Ask(key) => Ok(Some(key)),
+                Turn::Nowhere(denial) => return Travel::Arrived(journey.nowhere(denial, now)),
+                Turn::Take => {
+                    if let Some(note) = found.note.take() {
+                        journey.note.get_or_insert(note);
+                    }
+                    journey.take(&found)
+                }
+            };
+            let key = match next {
                 Ok(Some(key)) => key,
                 Ok(None) => {
                     let nat64 = journey.aaaa.as_ref().and_then(|aaaa| self.nat64(&aaaa.entry));
@@ -209,7 +265,7 @@ impl Desk {
         }
         let (name, qtype) = (Key::name(key.bytes), Key::qtype(key.bytes));
         let question = Question { name, qtype, qclass: CLASS_IN };
-        let owner = self.server.table.find(name);
+        let owner = self.server.table.load().find(name);
         if let Some(mut answer) = self.local_answer(question, owner.as_ref()) {
             let route = owner.map_or(NO_ROUTE, |owner| owner.route);
             self.mark_wanting(key.bytes, route, &mut answer);

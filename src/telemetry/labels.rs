@@ -154,6 +154,18 @@ labels! {
 }
 
 labels! {
+    /// What became of a walk along a pod's search list.
+    Autopath {
+        /// A name exists, and the answer is an alias to it.
+        Found = "found",
+        /// No name of the list exists, nor the name itself.
+        Nowhere = "nowhere",
+        /// The pod has to go on by itself.
+        GivenUp = "given_up",
+    }
+}
+
+labels! {
     /// Which ceiling turned a query, a client or a line away.
     ShedReason {
         /// `[listen] in_flight`: exchanges in flight.

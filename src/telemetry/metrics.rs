@@ -14,8 +14,8 @@ use prometheus::proto::{Metric, MetricFamily};
 use prometheus::{Registry, TextEncoder};
 
 use super::labels::{
-    DropReason, Family, Kind, Proto, RCODE_COUNT, ShedReason, Source, TYPE_COUNT, rcode_label,
-    type_label,
+    Autopath, DropReason, Family, Kind, Proto, RCODE_COUNT, ShedReason, Source, TYPE_COUNT,
+    rcode_label, type_label,
 };
 use super::snapshot::Snapshot;
 use super::stats::{NO_ROUTE, NO_ROUTE_NAME, Stats};
@@ -23,7 +23,7 @@ use super::stats::{NO_ROUTE, NO_ROUTE_NAME, Stats};
 mod facts;
 mod families;
 
-pub use facts::{CacheEntries, CacheFacts, Facts, UpstreamFacts};
+pub use facts::{CacheEntries, CacheFacts, Facts, RepairFacts, UpstreamFacts};
 use families as family;
 
 /// Content type of [`Metrics::text`].
@@ -86,6 +86,7 @@ impl Collector for Horizond {
         cache_contents(&self.facts.cache(), &names, &mut out);
         upstreams(self.facts.upstreams(), &mut out);
         by_namespace(&sums, &self.facts.namespaces(), &mut out);
+        repairs(&self.facts.repairs(), &mut out);
         gauges(self.facts.as_ref(), &mut out);
         out
     }
@@ -144,6 +145,9 @@ fn turned_away(sums: &Snapshot, out: &mut Vec<MetricFamily>) {
     let shed = ShedReason::ALL.iter();
     let shed = shed.map(|&r| family::SHED.counter(&[r.as_str()], sums.shed(r)));
     out.push(family::SHED.of(shed.collect()));
+    let walks = Autopath::ALL.iter();
+    let walks = walks.map(|&r| family::AUTOPATH.counter(&[r.as_str()], sums.autopath(r)));
+    out.push(family::AUTOPATH.of(walks.collect()));
 }
 
 fn cache_counters(sums: &Snapshot, routes: &[(u16, &str)], out: &mut Vec<MetricFamily>) {
@@ -234,6 +238,16 @@ fn by_namespace(sums: &Snapshot, names: &[String], out: &mut Vec<MetricFamily>) 
     if !metrics.is_empty() {
         out.push(family::NAMESPACE_REQUESTS.of(metrics));
     }
+}
+
+fn repairs(facts: &RepairFacts, out: &mut Vec<MetricFamily>) {
+    let by = |family: &family::Family, counts: &[(&str, u64)]| {
+        family.of(counts.iter().map(|(what, count)| family.counter(&[what], *count)).collect())
+    };
+    out.push(by(&family::LINK_REPAIRS, &facts.link));
+    let rules = family::RULES_REPAIRS.counter(&[], facts.rules);
+    out.push(family::RULES_REPAIRS.of(vec![rules]));
+    out.push(by(&family::NODE_FAILURES, &facts.failures));
 }
 
 fn gauges(facts: &dyn Facts, out: &mut Vec<MetricFamily>) {

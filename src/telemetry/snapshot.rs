@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::histogram::{DURATION_BUCKETS, Distribution, SIZE_BUCKETS};
-use super::labels::{DropReason, Family, Kind, Proto, RCODE_COUNT, ShedReason, Source};
+use super::labels::{Autopath, DropReason, Family, Kind, Proto, RCODE_COUNT, ShedReason, Source};
 use super::stats::{NO_ROUTE, Stats, layout};
 
 /// Sums over some threads' [`Stats`].
@@ -114,6 +114,11 @@ impl Snapshot {
     /// What a ceiling turned away.
     pub fn shed(&self, reason: ShedReason) -> u64 {
         self.cell(layout::SHED + reason as usize)
+    }
+
+    /// Walks along search lists.
+    pub fn autopath(&self, result: Autopath) -> u64 {
+        self.cell(layout::AUTOPATH + result as usize)
     }
 
     /// Every route number that is counted apart, [`NO_ROUTE`] last.

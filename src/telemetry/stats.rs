@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::histogram::{DURATION_BUCKETS, SIZE_BUCKETS, duration_bucket, size_bucket};
 use super::labels::{
-    DropReason, Family, Proto, RCODE_COUNT, ShedReason, Source, TYPE_COUNT, rcode_index, type_index,
+    Autopath, DropReason, Family, Proto, RCODE_COUNT, ShedReason, Source, TYPE_COUNT, rcode_index,
+    type_index,
 };
 use crate::config::MAX_ROUTES;
 
@@ -58,7 +59,8 @@ pub(super) mod layout {
     pub const RESPONSE_SIZE: usize = REQUEST_SIZE + Proto::COUNT * SIZE_CELLS;
     pub const DROPPED: usize = RESPONSE_SIZE + Proto::COUNT * SIZE_CELLS;
     pub const SHED: usize = DROPPED + DropReason::COUNT;
-    pub const BLOCKS: usize = (SHED + ShedReason::COUNT).next_multiple_of(LINE);
+    pub const AUTOPATH: usize = SHED + ShedReason::COUNT;
+    pub const BLOCKS: usize = (AUTOPATH + Autopath::COUNT).next_multiple_of(LINE);
 
     pub const REQUESTS: usize = 0;
     pub const RESPONSES: usize = REQUESTS + Proto::COUNT * Family::COUNT * TYPE_COUNT;
@@ -193,6 +195,12 @@ impl Stats {
     #[inline]
     pub fn shed(&self, reason: ShedReason) {
         self.add(layout::SHED + reason as usize, 1);
+    }
+
+    /// A walk along a pod's search list has ended. One store.
+    #[inline]
+    pub fn autopath(&self, result: Autopath) {
+        self.add(layout::AUTOPATH + result as usize, 1);
     }
 
     /// Blocks, [`NO_ROUTE`]'s included.

@@ -233,7 +233,7 @@ impl Engine {
     fn advance(&mut self, ticket: Ticket, now: Tick) {
         loop {
             let Some(exchange) = self.exchanges.get(ticket) else { return };
-            if now >= exchange.deadline {
+            if now >= exchange.deadline || self.has_lost_its_name(exchange) {
                 return self.give_up(ticket, now);
             }
             let Some(place) = exchange.next_place() else {
@@ -249,6 +249,13 @@ impl Engine {
                 return;
             }
         }
+    }
+
+    /// Whether the name has come to another route since the first query: then this route's servers are to
+    /// hear no more of it (horizon rule 1).
+    fn has_lost_its_name(&self, exchange: &Exchange) -> bool {
+        !exchange.attempts.is_empty()
+            && !self.horizons.owns(exchange.route.index, Key::name(exchange.key.as_bytes()))
     }
 
     /// Sends one query. False if it could not be sent; the exchange then knows why.

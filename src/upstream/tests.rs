@@ -7,6 +7,7 @@ pub fn route_of(upstreams: u8) -> RouteState {
         suffixes: vec![],
         reverse: vec![],
         upstreams: vec![],
+        headcni_conflist: None,
         policy: Policy::InOrder,
         timeout: Duration::from_secs(2),
         deadline: Duration::from_secs(4),

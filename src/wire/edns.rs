@@ -175,6 +175,7 @@ pub mod ede {
     pub const NO_REACHABLE_AUTHORITY: u16 = 22;
     pub const NETWORK_ERROR: u16 = 23;
     pub const INVALID_DATA: u16 = 24;
+    pub const SYNTHESIZED: u16 = 29;
 }
 
 impl Ede {

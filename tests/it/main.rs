@@ -9,6 +9,7 @@ mod promises;
 mod composed;
 mod corpus;
 mod daemon;
+mod headcni;
 mod hostile_upstream;
 mod hosts_file;
 mod malformed;

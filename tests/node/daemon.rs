@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::http;
-use crate::lab::{Lab, MAGICDNS, NODE_V4, NODE_V6};
+use crate::lab::{Lab, NODE_V4, NODE_V6};
 use crate::process::Service;
 
 /// Where `/metrics` and `/readyz` are, in the node's namespace.
@@ -25,19 +25,22 @@ pub struct Settings<'a> {
     pub resolv_conf: &'a str,
     /// Further lines of the cluster and tailnet routes.
     pub private: &'a str,
+    /// Suffixes and upstreams of the tailnet route.
+    pub tailnet: &'a str,
 }
 
 impl Default for Settings<'_> {
     fn default() -> Self {
         let resolv_conf = "nameserver 198.51.100.53\n";
-        Self { coredns: "10.96.0.10", node: "", listen: "", resolv_conf, private: "" }
+        let tailnet = "suffixes = [\"c.binrc.com\"]\nupstreams = [\"10.2.0.1\"]";
+        Self { coredns: "10.96.0.10", node: "", listen: "", resolv_conf, private: "", tailnet }
     }
 }
 
 impl Settings<'_> {
     /// Writes the file and gives its path.
     pub fn write(&self, lab: &Lab) -> PathBuf {
-        let Self { coredns, node, listen, resolv_conf, private } = self;
+        let Self { coredns, node, listen, resolv_conf, private, tailnet } = self;
         let resolv_conf = lab.file(RESOLV_CONF, resolv_conf);
         let text = format!(
             r#"
@@ -55,8 +58,7 @@ upstreams = ["{coredns}"]
 {private}
 [[route]]
 name = "tailnet"
-suffixes = ["c.binrc.com"]
-upstreams = ["{MAGICDNS}"]
+{tailnet}
 {private}
 [[route]]
 name = "internet"

@@ -23,9 +23,13 @@ mod witness;
 
 mod access;
 mod aside;
+mod autopath;
 mod chasing;
+mod containerd;
 mod failover;
+mod headcni;
 mod horizons;
+mod keeping;
 mod nft;
 mod outage;
 mod plugin;

@@ -94,7 +94,7 @@ pub struct Dig {
 }
 
 impl Dig {
-    fn parse(arguments: &str, text: &str) -> Self {
+    pub fn parse(arguments: &str, text: &str) -> Self {
         let after =
             |marker: &str| text.split_once(marker).map(|(_, rest)| rest).unwrap_or_default();
         let until = |text: &str, end: char| text.split(end).next().unwrap_or_default().to_owned();

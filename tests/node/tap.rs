@@ -101,7 +101,8 @@ struct Shared {
 }
 
 impl Tap {
-    fn start(netns: &Netns, servers: &[&str], node: &str) -> Self {
+    /// Listens in a namespace for questions to these servers; `node` is who counts as the one that asks.
+    pub fn start(netns: &Netns, servers: &[&str], node: &str) -> Self {
         let servers: Vec<IpAddr> = servers.iter().map(|ip| ip.parse().unwrap()).collect();
         let protocol = Protocol::from(i32::from(ETH_P_ALL.to_be()));
         let socket =

@@ -59,6 +59,7 @@ macro_rules! scripts {
 
 scripts!(
     aliases,
+    autopath,
     cache,
     coalescing,
     denied,
@@ -78,6 +79,7 @@ scripts!(
     shutdown,
     spelling,
     stale,
+    suffixes,
     to_clients,
     to_upstreams
 );

@@ -5,9 +5,14 @@
 //! time passes 5s
 //! the cache is flushed [name=NAME] [suffix=NAME] [route=ROUTE] [of=N]
 //!                                              the whole of it, or what is named; it had N entries
+//! the suffixes of ROUTE are "NAME NAME" | none [of=N]
+//!                                              from here on, beside those of the configuration; the
+//!                                              cache had N entries of those that are new or gone
 //! the server stops                             takes no more questions, finishes what is in flight
 //! nobody received anything else                also checked at the end of every scenario
 //! the hosts file says "LINE|LINE"              and is taken over at once
+//! CLIENT is a pod at ADDRESS that searches "SUFFIX SUFFIX" [ndots=5] [of=configuration]
+//!                                              and so says its record, and all records of before
 //! CLIENT asks NAME TYPE [tcp] [do] [cd] [ad] [norecurse] [edns[=SIZE]] [option=CODE:HEX]
 //!             [class=CH] [times=N] ...         see client.rs; with times, "#" in NAME is the number
 //! CLIENT sends HEX [tcp]
@@ -28,11 +33,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use horizond::cache::Scope;
+use horizond::cni::record::{self, PodRecord, SearchFrom};
 use horizond::config::units;
 use horizond::local::hosts;
+use horizond::pods::{Namespaces, Pod, Table};
+use horizond::route::RouteTable;
+use horizond::wire::name::Name;
 
 use crate::client::{Client, until};
 use crate::expect::{Expected, expect_query};
@@ -64,7 +74,8 @@ pub fn play(file: &str, script: &Script, scenario: &Scenario) -> Result<(), Stri
         steps = rest;
     }
     let world = World::start_to_drain(toml, shards, drain).map_err(at(scenario.line))?;
-    let mut stage = Stage { world, clients: BTreeMap::new() };
+    let mut stage =
+        Stage { world, clients: BTreeMap::new(), pods: Vec::new(), suffixes: Vec::new() };
     for step in steps {
         stage.play(step).map_err(at(step.line))?;
     }
@@ -74,6 +85,9 @@ pub fn play(file: &str, script: &Script, scenario: &Scenario) -> Result<(), Stri
 struct Stage {
     world: World,
     clients: BTreeMap<String, Client>,
+    pods: Vec<Arc<Pod>>,
+    /// What the last statement of them said.
+    suffixes: Vec<Name>,
 }
 
 impl Stage {
@@ -87,7 +101,13 @@ impl Stage {
             }
             ["nobody", "received", "anything", "else"] => self.nothing_else(),
             ["the", "cache", "is", "flushed", ..] => self.flush(Options::new(&step.words[4..])),
+            ["the", "suffixes", "of", route, "are", names, ..] => {
+                self.suffixes(route, names, Options::new(&step.words[6..]))
+            }
             ["the", "hosts", "file", "says", lines] => self.hosts_file(lines),
+            [name, "is", "a", "pod", "at", address, "that", "searches", list, ..] => {
+                self.pod(name, address, list, Options::new(&step.words[9..]))
+            }
             [upstream, verb, rest @ ..] if self.world.upstreams.contains_key(*upstream) => {
                 let options = Options::new(&step.words[2..]);
                 let done = self.upstream(upstream, verb, rest, options, &step.records);
@@ -135,6 +155,31 @@ impl Stage {
         }
     }
 
+    /// As a file from which a route learns has them, in time as with a flush.
+    fn suffixes(&mut self, route: &str, names: &str, mut options: Options) -> Result<(), String> {
+        let routes = &self.world.routes;
+        let index = routes.iter().position(|r| r.name == route);
+        let index = index.ok_or_else(|| format!("no route {route}"))? as u16;
+        let names: Result<Vec<Name>, _> =
+            names.split_whitespace().filter(|name| *name != "none").map(str::parse).collect();
+        let names = names.map_err(|error| error.to_string())?;
+        let mut table = RouteTable::of(routes);
+        names.iter().for_each(|name| table.learn(name, index));
+        let before = std::mem::replace(&mut self.suffixes, names.clone());
+        let gone = before.iter().filter(|name| !names.contains(name));
+        let come = names.iter().filter(|name| !before.contains(name));
+        let moved = gone.chain(come).cloned().collect();
+        let expected: Option<u64> = options.number("of")?;
+        options.done()?;
+        self.rest()?;
+        let gone = self.world.server.set_suffixes(table, moved);
+        self.world.clock.advance(Duration::from_micros(1));
+        match expected {
+            Some(count) if count != gone => Err(format!("{gone} entries went")),
+            _ => self.rest(),
+        }
+    }
+
     /// A server that takes no more questions cannot be asked whether it rests.
     fn rest(&mut self) -> Result<(), String> {
         if self.world.is_leaving() {
@@ -160,6 +205,46 @@ impl Stage {
         let parsed = hosts::parse(lines.replace('|', "\n").as_bytes());
         self.world.server.set_hosts(parsed.map_err(|error| error.to_string())?.hosts);
         Ok(())
+    }
+
+    fn pod(
+        &mut self,
+        name: &str,
+        address: &str,
+        list: &str,
+        mut options: Options,
+    ) -> Result<(), String> {
+        let address: IpAddr = address.parse().map_err(|_| "at which address?")?;
+        let search_from = match options.value("of").as_deref() {
+            None => SearchFrom::Runtime,
+            Some("configuration") => SearchFrom::Configuration,
+            Some(_) => return Err("of= configuration, or left out".into()),
+        };
+        let record = PodRecord {
+            version: record::VERSION,
+            network: "net".into(),
+            container: name.into(),
+            interface: "eth0".into(),
+            netns: String::new(),
+            addresses: vec![address],
+            namespace: Some("shop".into()),
+            pod: Some(name.into()),
+            uid: None,
+            search: list.split_whitespace().map(Into::into).collect(),
+            search_from,
+            ndots: options.number("ndots")?,
+            redirect: Vec::new(),
+            when_unix_s: 1,
+        };
+        options.done()?;
+        let mut namespaces = Namespaces::new(1);
+        let record = PodRecord::parse(&record.to_json()).map_err(|error| error.to_string())?;
+        let pod = Pod::of(&record, &mut namespaces).map_err(|error| error.to_string())?;
+        self.pods.push(Arc::new(pod));
+        self.world.server.set_pods(Table::new(self.pods.clone(), 0, &namespaces));
+        self.clients.insert(name.to_owned(), Client::new(self.world.addr, address));
+        // The threads take it over with their next batch.
+        self.rest()
     }
 
     fn client(&mut self, name: &str, verb: &str, rest: &[&str], step: &Step) -> Result<(), String> {

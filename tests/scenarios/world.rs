@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use horizond::config::{Config, UpstreamSource, file};
+use horizond::config::{Config, Route, UpstreamSource, file};
 use horizond::listen::{self, Inbox, tcp, udp::Shard};
 use horizond::serve::{Desk, Server};
 use horizond::telemetry::querylog::QueryLog;
@@ -38,6 +38,7 @@ pub struct World {
     pub clock: Clock,
     pub addr: SocketAddr,
     pub upstreams: BTreeMap<String, FakeUpstream>,
+    pub routes: Vec<Route>,
     inboxes: Vec<Arc<Inbox>>,
     threads: Vec<JoinHandle<()>>,
     stop_tcp: watch::Sender<bool>,
@@ -129,7 +130,8 @@ impl World {
             let runtime = runtime.expect("a runtime");
             tokio::task::LocalSet::new().block_on(&runtime, serving).expect("TCP is served");
         }));
-        Ok(World { server, clock, addr, upstreams, inboxes, threads, stop_tcp })
+        let routes = config.routes.clone();
+        Ok(World { server, clock, addr, upstreams, routes, inboxes, threads, stop_tcp })
     }
 
     /// The first step of the daemon's end: no new questions, what is in flight goes on.

@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::telemetry::metrics::{CacheFacts, Facts, UpstreamFacts};
+use crate::telemetry::metrics::{CacheFacts, Facts, RepairFacts, UpstreamFacts};
 
 struct Idle;
 
@@ -35,6 +35,9 @@ impl Facts for Idle {
     }
     fn config_hash(&self) -> u64 {
         0
+    }
+    fn repairs(&self) -> RepairFacts {
+        RepairFacts { link: [("up", 0); 3], rules: 0, failures: [("link", 0); 2] }
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::Barrier;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::answer::{Answer, Question, Writer};
+use crate::answer::{Answer, Question, Section, Writer};
 use crate::cache::{Cache, Entry, Front, Key, Probe, Scope};
 use crate::time::Tick;
 use crate::wire::edns::Ede;
@@ -256,5 +256,51 @@ fn no_answer_slips_in_behind_a_flush() {
             cache.flush(&Scope::Suffix(name("example")), flushed);
         });
         assert_eq!(held(&cache), 0, "round {round}");
+    }
+}
+
+/// An answer with these records, each an owner, a type and RDATA.
+fn answer(question: &Key, section: Section, records: &[(&str, u16, &[u8])]) -> Entry {
+    let bytes = question.as_bytes();
+    let (qname, qtype) = (Key::name(bytes), Key::qtype(bytes));
+    let mut writer = Writer::new(Question { name: qname, qtype, qclass: 1 }, Rcode::NOERROR, 0);
+    for (owner, rtype, rdata) in records {
+        assert!(writer.record(section, name(owner).as_wire(), (*rtype, 1, 60), &[rdata]));
+    }
+    Entry::new(bytes, &writer.finish(), 0, Tick(0), (HOUR, Duration::ZERO))
+}
+
+#[test]
+fn with_names_that_moved_goes_what_speaks_of_them() {
+    const ADDRESS: &[u8] = &[192, 0, 2, 1];
+    let (moved, other) = (name("db.Moved.example"), name("db.xmoved.example"));
+    let scope = || Scope::Moved(vec![name("moved.example"), name("b.test")]);
+    let www = || key("www.example", 1, PLAIN);
+    for (section, records, goes) in [
+        (Section::Answer, &[("www.example", 1, ADDRESS)][..], false),
+        (Section::Answer, &[("www.example", 5, moved.as_wire())], true),
+        (Section::Answer, &[("www.example", 39, moved.as_wire())], true),
+        (Section::Answer, &[("www.example", 5, other.as_wire())], false),
+        (Section::Answer, &[("www.example", 5, other.as_wire()), ("a.b.test", 1, ADDRESS)], true),
+        (Section::Additional, &[("Moved.example", 1, ADDRESS)], true),
+        (Section::Additional, &[("example", 1, ADDRESS)], false),
+        // Names in other data are asked for by whoever reads them.
+        (Section::Answer, &[("www.example", 16, moved.as_wire())], false),
+    ] {
+        let cache = Cache::new(4 * MIB, 1);
+        put(&cache, &www(), answer(&www(), section, records));
+        assert_eq!(cache.flush(&scope(), Tick(1)), u64::from(goes), "{records:?}");
+    }
+    for (asked, goes) in
+        [("moved.example", 1), ("a.b.test", 1), ("xb.test", 0), ("example", 0), ("test", 0)]
+    {
+        let (cache, key) = (Cache::new(4 * MIB, 1), key(asked, 1, PLAIN));
+        put(&cache, &key, entry(&key, Rcode::NOERROR, 0));
+        let denied = Key::of_name(key.as_bytes());
+        put(&cache, &denied, entry(&denied, Rcode::NXDOMAIN, 0));
+        put(&cache, &key, failure(&key, 0));
+        // A denial of a name above goes, too.
+        let denial = u64::from(goes == 0 && asked != "xb.test");
+        assert_eq!(cache.flush(&scope(), Tick(1)), 3 * goes + denial, "{asked}");
     }
 }

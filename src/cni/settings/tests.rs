@@ -73,7 +73,7 @@ fn headcni_block_as_it_stands() {
     )
     .unwrap();
     let expected = MagicDns {
-        enable: true,
+        enable: Some(true),
         base_domain: Some("cluster.local".into()),
         nameservers: vec!["10.2.0.1".into()],
         search_domains: vec!["c.binrc.com".into(), "cluster.local".into()],

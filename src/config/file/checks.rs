@@ -24,6 +24,26 @@ pub(super) fn run(
     }
     admin_apart(listen, admin, admin_at, report);
     everything_else(routes, report);
+    one_conflist(routes, report);
+}
+
+/// HeadCNI has one block, and so one route; and what another program writes into a file must not stand
+/// for "everything else".
+fn one_conflist(routes: &[Read], report: &mut Report<'_>) {
+    let mut first = None;
+    for route in routes {
+        let Some(at) = route.conflist_at else { continue };
+        let key = format!("{}.headcni_conflist", route.key);
+        if let Some(line) = first {
+            let what = format!("the route in line {line} has one, too");
+            report.error(at, &key, &what, "only one route can be HeadCNI's");
+        }
+        first.get_or_insert(report.line(at));
+        if route.route.suffixes.iter().any(Name::is_root) {
+            let what = "the route with the suffix \".\" cannot be HeadCNI's";
+            report.error(at, &key, what, "give HeadCNI's names a route of their own");
+        }
+    }
 }
 
 fn names(routes: &[Read], report: &mut Report<'_>) {

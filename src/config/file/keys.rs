@@ -17,6 +17,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "suffixes",
             "reverse",
             "upstreams",
+            "headcni_conflist",
             "policy",
             "timeout",
             "deadline",
@@ -41,7 +42,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("local", &["single_label", "private_reverse", "hosts", "hosts_ttl", "record", "rewrite"]),
     ("local.record", &["name", "type", "value", "ttl", "ptr"]),
     ("local.rewrite", &["match", "from", "to"]),
-    ("pods", &["dir", "metrics", "namespaces"]),
+    ("pods", &["dir", "metrics", "namespaces", "autopath"]),
     ("admin", &["address", "control"]),
     ("log", &["level", "format", "queries"]),
 ];

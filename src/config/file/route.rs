@@ -1,5 +1,6 @@
 //! `[[route]]`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -10,11 +11,13 @@ use super::reader::Section;
 use crate::config::units::ShowDuration;
 use crate::config::{
     MAX_REBIND_ALLOW, MAX_ROUTES, MAX_SUFFIXES, MAX_UPSTREAMS, Nat64, Policy, Prefix, Route,
-    UpstreamSource,
+    UpstreamSource, suffix,
 };
-use crate::wire::name::{Name, NameError};
+use crate::wire::name::Name;
 
 const DAY: Duration = Duration::from_secs(86_400);
+/// The longest path that the system takes, without its closing zero.
+const MAX_PATH: usize = 4095;
 const LEAST_WAIT: Duration = Duration::from_millis(50);
 
 /// A value and where it stands.
@@ -30,6 +33,8 @@ pub(super) struct Read {
     pub(super) at: usize,
     pub(super) key: String,
     pub(super) name_at: Option<usize>,
+    /// Where `headcni_conflist` stands.
+    pub(super) conflist_at: Option<usize>,
     pub(super) suffixes: Vec<Placed<Name>>,
     pub(super) reverse: Vec<Placed<Prefix>>,
     pub(super) upstreams: Vec<Placed<UpstreamSource>>,
@@ -64,8 +69,9 @@ pub(super) fn read(
 
 fn one(table: &Section<'_, '_>, cache_stale: Duration, report: &mut Report<'_>) -> Read {
     let name = name(table, report);
-    let suffixes = placed(table, "suffixes", "domain names", MAX_SUFFIXES, suffix, report);
+    let suffixes = placed(table, "suffixes", "domain names", MAX_SUFFIXES, domain, report);
     let reverse = placed(table, "reverse", "prefixes", MAX_SUFFIXES, prefix, report);
+    let headcni_conflist = conflist(table, report);
     claims_something(table, report);
     let upstreams = upstreams(table, report);
     let is_root = suffixes.iter().any(|suffix| suffix.value.is_root());
@@ -76,6 +82,7 @@ fn one(table: &Section<'_, '_>, cache_stale: Duration, report: &mut Report<'_>) 
         suffixes: suffixes.iter().map(|placed| placed.value.clone()).collect(),
         reverse: reverse.iter().map(|placed| placed.value).collect(),
         upstreams: upstreams.iter().map(|placed| placed.value.clone()).collect(),
+        headcni_conflist,
         policy: Policy::default(),
         timeout,
         deadline,
@@ -105,7 +112,9 @@ fn one(table: &Section<'_, '_>, cache_stale: Duration, report: &mut Report<'_>) 
     table.boolean("randomize_case", &mut route.randomize_case, report);
     borders(table, &mut route, report);
     let name_at = table.item("name").map(|item| item.at);
-    Read { route, at: table.at, key: table.key(), name_at, suffixes, reverse, upstreams }
+    let conflist_at = table.item("headcni_conflist").map(|item| item.at);
+    let (at, key) = (table.at, table.key());
+    Read { route, at, key, name_at, conflist_at, suffixes, reverse, upstreams }
 }
 
 fn name(table: &Section<'_, '_>, report: &mut Report<'_>) -> Option<String> {
@@ -141,28 +150,13 @@ fn placed<T>(
         .collect()
 }
 
-fn suffix(item: &Item<'_, '_>, report: &mut Report<'_>) -> Option<Name> {
+fn domain(item: &Item<'_, '_>, report: &mut Report<'_>) -> Option<Name> {
     let text = item.text(report, "a domain name in quotes, like \"cluster.local\"")?;
-    let what = match text.parse::<Name>() {
-        Ok(_) if text.starts_with("*.") => "has a wildcard".to_owned(),
-        Ok(_) if !text.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            "has characters that are not printable ASCII".into()
-        }
-        Ok(name) => return Some(name),
-        Err(error) => error.to_string(),
-    };
-    let hint = match text.parse::<Name>() {
-        Ok(_) if text.starts_with("*.") => {
-            "leave \"*.\" away: a suffix has all names below it and itself"
-        }
-        Ok(_) => "write other alphabets in their xn-- form, and odd bytes as \\DDD",
-        Err(NameError::EmptyLabel) => "write one dot between labels and none in front",
-        Err(NameError::Empty) => "write \".\" for everything else",
-        Err(NameError::Escape) => "write \\DDD with three digits up to 255",
-        Err(NameError::LongLabel | NameError::LongName) => "write a name that DNS can carry",
-    };
-    item.error(report, &format!("{} {what}", quoted(text)), hint);
-    None
+    suffix::parse(text)
+        .map_err(|error| {
+            item.error(report, &format!("{} {error}", quoted(text)), error.hint());
+        })
+        .ok()
 }
 
 fn prefix(item: &Item<'_, '_>, report: &mut Report<'_>) -> Option<Prefix> {
@@ -179,7 +173,7 @@ fn claims_something(table: &Section<'_, '_>, report: &mut Report<'_>) {
     let nothing = |key| {
         table.item(key).is_none_or(|item| item.value.as_array().is_some_and(|list| list.is_empty()))
     };
-    if nothing("suffixes") && nothing("reverse") {
+    if nothing("suffixes") && nothing("reverse") && table.item("headcni_conflist").is_none() {
         let what = "the route has neither suffixes nor reverse, so no name would take it";
         report.error(table.at, &table.key(), what, "write suffixes = [\".\"] for everything else");
     }
@@ -187,6 +181,13 @@ fn claims_something(table: &Section<'_, '_>, report: &mut Report<'_>) {
 
 fn upstreams(table: &Section<'_, '_>, report: &mut Report<'_>) -> Vec<Placed<UpstreamSource>> {
     const HINT: &str = "write at least one address or the path of a resolv.conf file";
+    if table.item("headcni_conflist").is_some() {
+        if let Some(item) = table.item("upstreams") {
+            let what = "the servers of this route are those that HeadCNI's file names";
+            item.error(report, what, "leave out upstreams, or headcni_conflist");
+        }
+        return Vec::new();
+    }
     match table.item("upstreams") {
         None => table.missing("upstreams", HINT, report),
         Some(item) if item.value.as_array().is_some_and(|list| list.is_empty()) => {
@@ -195,6 +196,22 @@ fn upstreams(table: &Section<'_, '_>, report: &mut Report<'_>) -> Vec<Placed<Ups
         Some(_) => {}
     }
     placed(table, "upstreams", "addresses", MAX_UPSTREAMS, upstream, report)
+}
+
+/// `headcni_conflist`.
+fn conflist(table: &Section<'_, '_>, report: &mut Report<'_>) -> Option<PathBuf> {
+    const PLACE: &str = "/etc/cni/net.d/10-headcni.conflist";
+    let item = table.item("headcni_conflist")?;
+    let text = item.text(report, "the path of HeadCNI's conflist in quotes")?;
+    let what = if !text.starts_with('/') {
+        format!("{} is no absolute path", quoted(text))
+    } else if text.len() > MAX_PATH || text.contains('\0') {
+        format!("{} is no path of a file", quoted(text))
+    } else {
+        return Some(PathBuf::from(text));
+    };
+    item.error(report, &what, &format!("write an absolute path, like {PLACE:?}"));
+    None
 }
 
 fn upstream(item: &Item<'_, '_>, report: &mut Report<'_>) -> Option<UpstreamSource> {
@@ -224,7 +241,7 @@ fn borders(table: &Section<'_, '_>, route: &mut Route, report: &mut Report<'_>) 
     table.boolean("follow_private", &mut route.follow_private, report);
     table.boolean("rebind_protection", &mut route.rebind_protection, report);
     let of = "domain names";
-    let allow = placed(table, "rebind_allow", of, MAX_REBIND_ALLOW, suffix, report);
+    let allow = placed(table, "rebind_allow", of, MAX_REBIND_ALLOW, domain, report);
     route.rebind_allow = allow.into_iter().map(|placed| placed.value).collect();
     let mut idle = |key: &str, what: &str, hint: &str| {
         if let Some(item) = table.item(key) {

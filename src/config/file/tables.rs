@@ -97,6 +97,7 @@ pub(super) fn pods(root: &Section<'_, '_>, report: &mut Report<'_>) -> Pods {
     keep(&mut pods.dir, table.item("dir").map(|item| directory(&item, report)));
     table.boolean("metrics", &mut pods.metrics, report);
     table.count("namespaces", 1..=1000, &mut pods.namespaces, report);
+    table.boolean("autopath", &mut pods.autopath, report);
     pods
 }
 

@@ -151,3 +151,22 @@ fn every_refusal_says_what_is_missing() {
     let taken = PortTaken::Taken { addr: addr("127.0.0.1:5300"), proto: Proto::Udp, holder };
     assert_eq!(taken.to_string(), "127.0.0.1:5300/udp is taken by unbound (pid 123)");
 }
+
+#[test]
+fn a_server_waits_for_whoever_comes() {
+    let udp = UdpSocket::bind("127.77.5.1:0").unwrap();
+    let (ip, at) = (udp.local_addr().unwrap().ip(), udp.local_addr().unwrap());
+    let found = server_on(ip).unwrap();
+    assert_eq!((found.addr, found.proto), (at, Proto::Udp));
+    assert_eq!(found.holder.as_ref().map(|holder| holder.pid), Some(std::process::id()));
+    assert!(found.to_string().starts_with(&format!("{at}/udp is served by ")), "{found}");
+    assert_eq!(server_at(at), Some(found));
+    assert_eq!(server_at(SocketAddr::new(ip, at.port() ^ 1)), None);
+    assert_eq!(server_on(addr("127.77.5.2:1").ip()), None);
+    // Whoever asks from the address is no server.
+    udp.connect(addr("127.0.0.1:9")).unwrap();
+    assert_eq!(server_on(ip), None);
+    drop(udp);
+    let tcp = TcpListener::bind("[::1]:0").unwrap();
+    assert!(server_on(tcp.local_addr().unwrap().ip()).is_some());
+}

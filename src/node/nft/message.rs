@@ -43,6 +43,7 @@ pub(super) enum Verb {
     GetRule = libc::NFT_MSG_GETRULE as u16,
     NewSet = libc::NFT_MSG_NEWSET as u16,
     GetSet = libc::NFT_MSG_GETSET as u16,
+    GetElements = libc::NFT_MSG_GETSETELEM as u16,
     NewElements = libc::NFT_MSG_NEWSETELEM as u16,
     DelElements = libc::NFT_MSG_DELSETELEM as u16,
 }
@@ -164,18 +165,23 @@ impl Batch {
     }
 }
 
-/// A question about one table (`GetTable`) or about everything in it of a kind.
-pub(super) fn question(verb: Verb, table: &str, seq: u32) -> Vec<u8> {
+/// A question about one table (`GetTable`), about everything in it of a kind, or about the elements of
+/// a `set` of it (`GetElements`).
+pub(super) fn question(verb: Verb, table: &str, set: Option<&str>, seq: u32) -> Vec<u8> {
     let mut w = Writer::default();
     let (flags, name_attribute) = match verb {
         Verb::GetTable => (ACK, table::TABLE_NAME),
         Verb::GetRule => (DUMP, table::RULE_TABLE),
         Verb::GetSet => (DUMP, table::SET_TABLE),
+        Verb::GetElements => (DUMP, table::LIST_TABLE),
         _ => (DUMP, table::CHAIN_TABLE),
     };
     let inet = libc::NFPROTO_INET as u8;
     message(&mut w, SUBSYSTEM | verb as u16, REQUEST | flags, seq, inet, 0, |w| {
         w.text(name_attribute, table);
+        if let Some(set) = set {
+            w.text(table::LIST_SET, set);
+        }
     });
     w.0
 }

@@ -4,6 +4,7 @@
 //! blocks; the kernel works on a transaction inside the sending call. Decides nothing.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use rtnetlink::sys::protocols::NETLINK_NETFILTER;
@@ -114,18 +115,36 @@ impl Socket {
         Ok(Some(Table { name: name.to_owned(), comment: "", sets, chains }))
     }
 
-    /// Asks, and again if the ruleset changed meanwhile; `each` sees an object once, unless so.
-    /// `false` if there is no such table.
+    /// The addresses in a set of a table; none if there is no such set.
+    pub fn elements(&mut self, table: &str, set: &str) -> Result<Vec<IpAddr>, NftError> {
+        let mut found = Vec::new();
+        let each = |attrs: Attrs<'_>| found.extend(table::read_elements(attrs));
+        self.ask_of(Verb::GetElements, table, Some(set), each)?;
+        Ok(found)
+    }
+
     fn ask(
         &mut self,
         verb: Verb,
         table: &str,
+        each: impl FnMut(Attrs<'_>),
+    ) -> Result<bool, NftError> {
+        self.ask_of(verb, table, None, each)
+    }
+
+    /// Asks, and again if the ruleset changed meanwhile; `each` sees an object once, unless so.
+    /// `false` if there is no such table, or set.
+    fn ask_of(
+        &mut self,
+        verb: Verb,
+        table: &str,
+        set: Option<&str>,
         mut each: impl FnMut(Attrs<'_>),
     ) -> Result<bool, NftError> {
         let what = format!("read the table inet {table}");
         for _ in 0..ATTEMPTS {
             let mut objects = Vec::new();
-            match self.list(verb, table, &mut objects) {
+            match self.list(verb, table, set, &mut objects) {
                 Ok(Some(None)) => {
                     objects.iter().for_each(|bytes| each(Attrs(bytes)));
                     return Ok(true);
@@ -147,11 +166,12 @@ impl Socket {
         &mut self,
         verb: Verb,
         table: &str,
+        set: Option<&str>,
         objects: &mut Vec<Vec<u8>>,
     ) -> io::Result<Option<Option<Refusal>>> {
         let seq = self.seq;
         self.seq = seq.wrapping_add(1);
-        self.socket.send(&question(verb, table, seq), 0)?;
+        self.socket.send(&question(verb, table, set, seq), 0)?;
         let end = Instant::now() + REQUEST_TIMEOUT;
         let mut interrupted = false;
         for _ in 0..MAX_DATAGRAMS {

@@ -172,12 +172,52 @@ fn fill(batch: &mut Batch, plan: &Plan, alive: bool) {
 /// names it: pairs that pods on this node may still be redirected by.
 pub fn retire_leftover(stand_ins: &[Pair]) -> Result<bool, NftError> {
     let mut socket = Socket::open()?;
-    if stand_ins.is_empty() {
-        return delete(&mut socket);
-    }
+    let Some(plan) = Plan::fallback(stand_ins) else { return delete(&mut socket) };
     let there = socket.read(TABLE)?.is_some();
-    NodeTable::install(Plan::new(Vec::new(), stand_ins.to_vec(), Vec::new())?)?;
+    NodeTable::install(plan)?;
     Ok(there)
+}
+
+/// What there is of the node's table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rules {
+    /// No table, or one that is switched off.
+    Missing,
+    /// The plan's, with all its rules and none besides.
+    Whole,
+    /// What [`NodeTable::retire`] leaves of the plan's, and no more.
+    AtRest,
+    /// Something else.
+    Other,
+}
+
+/// What a look at the node's table found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// Its rules, beside the plan's. Without a plan they are never [`Rules::Whole`].
+    pub rules: Rules,
+    /// The addresses that are alive.
+    pub alive: Vec<IpAddr>,
+}
+
+/// Looks at the table in the thread's network namespace, and changes nothing. The kernel tells only who
+/// has CAP_NET_ADMIN there.
+pub fn look(plan: Option<&Plan>) -> Result<Look, NftError> {
+    let mut socket = Socket::open()?;
+    let Some(found) = socket.read(TABLE)? else {
+        return Ok(Look { rules: Rules::Missing, alive: Vec::new() });
+    };
+    let is = |plan: &Plan| plan.table() == found;
+    let rules = match plan {
+        Some(plan) if is(plan) => Rules::Whole,
+        Some(plan) if plan.at_rest().as_ref().is_some_and(is) => Rules::AtRest,
+        _ => Rules::Other,
+    };
+    let mut alive = Vec::new();
+    for set in plan::ALIVE {
+        alive.extend(socket.elements(TABLE, set)?);
+    }
+    Ok(Look { rules, alive })
 }
 
 /// Makes sure, before the first pod is redirected, that its queries go to the cluster DNS while the
@@ -187,7 +227,7 @@ pub fn retire_leftover(stand_ins: &[Pair]) -> Result<bool, NftError> {
 /// # Errors
 /// Also [`NftError::NotLed`]: a pod that is redirected so would get no answer from anybody.
 pub fn ensure_fallback(stand_ins: &[Pair]) -> Result<bool, NftError> {
-    let plan = fallback(stand_ins)?;
+    let plan = fallback_plan(stand_ins)?;
     let mut socket = Socket::open()?;
     // Looking costs less than being refused: for a transaction that is taken back the kernel waits.
     if is_led(&mut socket, &plan)? {
@@ -207,10 +247,10 @@ pub fn ensure_fallback(stand_ins: &[Pair]) -> Result<bool, NftError> {
 /// # Errors
 /// Also [`NftError::NotLed`].
 pub fn has_fallback(stand_ins: &[Pair]) -> Result<bool, NftError> {
-    is_led(&mut Socket::open()?, &fallback(stand_ins)?)
+    is_led(&mut Socket::open()?, &fallback_plan(stand_ins)?)
 }
 
-fn fallback(stand_ins: &[Pair]) -> Result<Plan, NftError> {
+fn fallback_plan(stand_ins: &[Pair]) -> Result<Plan, NftError> {
     if stand_ins.is_empty() {
         return Err(PlanError::Empty.into());
     }

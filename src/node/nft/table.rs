@@ -30,8 +30,8 @@ const SET_KEY_TYPE: u16 = 4;
 const SET_KEY_LEN: u16 = 5;
 const SET_ID: u16 = 10;
 const SET_USERDATA: u16 = 13;
-const LIST_TABLE: u16 = 1;
-const LIST_SET: u16 = 2;
+pub(super) const LIST_TABLE: u16 = 1;
+pub(super) const LIST_SET: u16 = 2;
 const LIST_ELEMENTS: u16 = 3;
 const LIST_ELEM: u16 = 1;
 const ELEM_KEY: u16 = 1;
@@ -209,6 +209,18 @@ pub(super) fn read_set(attrs: Attrs<'_>, table: &str) -> Option<Set> {
     let set = Set { name, ipv6: length == 16 };
     let ours = flags == SET_TIMEOUT && length == set.key().1;
     Some(if ours { set } else { Set { name: format!("{} (of another kind)", set.name), ..set } })
+}
+
+/// Reads the addresses of a set's elements.
+pub(super) fn read_elements(attrs: Attrs<'_>) -> Vec<IpAddr> {
+    let list = attrs.inside(LIST_ELEMENTS).unwrap_or(Attrs(&[]));
+    let key = |(kind, elem): (u16, _)| {
+        let key = Attrs(elem).inside(ELEM_KEY).filter(|_| kind == LIST_ELEM)?;
+        let bytes = key.data(DATA_VALUE)?;
+        let v4 = <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from);
+        v4.or_else(|| <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from))
+    };
+    list.filter_map(key).collect()
 }
 
 /// Reads a chain of `table`, without its rules; a policy other than accept makes it one of no kind.

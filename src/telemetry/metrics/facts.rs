@@ -25,6 +25,19 @@ pub trait Facts: Send + Sync {
     fn namespaces(&self) -> Vec<String>;
     /// [`crate::config::Config::hash`].
     fn config_hash(&self) -> u64;
+    /// What had to be put right on the node.
+    fn repairs(&self) -> RepairFacts;
+}
+
+/// How often the node had to be put right since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RepairFacts {
+    /// Repairs of the interface and its addresses, by what was amiss.
+    pub link: [(&'static str, u64); 3],
+    /// Repairs of the rules.
+    pub rules: u64,
+    /// Looks and repairs that failed, by what they were about.
+    pub failures: [(&'static str, u64); 2],
 }
 
 /// What the cache holds.

@@ -81,10 +81,18 @@ families! {
         "What a ceiling turned away.";
     DROPPED COUNTER "horizond_dropped_total" ["reason"]
         "Queries that got no answer at all.";
+    AUTOPATH COUNTER "horizond_autopath_total" ["result"]
+        "Names of pods looked for by their search lists, where [pods] autopath is on.";
     NAMESPACE_REQUESTS COUNTER "horizond_namespace_requests_total" ["namespace"]
         "Queries received from a namespace's pods, where [pods] metrics is on.";
     PODS GAUGE "horizond_pods" []
         "Pods known from their records.";
+    LINK_REPAIRS COUNTER "horizond_link_repairs_total" ["what"]
+        "Repairs of the interface and addresses that clients ask: made again, or set up again.";
+    RULES_REPAIRS COUNTER "horizond_rules_repairs_total" []
+        "Repairs of the node's nf_tables rules, which others had changed or removed.";
+    NODE_FAILURES COUNTER "horizond_node_failures_total" ["what"]
+        "Failures to keep the interface and addresses (link) or the rules.";
     CONFIG_INFO GAUGE "horizond_config_info" ["hash"]
         "The running configuration, always 1.";
     BUILD_INFO GAUGE "horizond_build_info" ["version"]

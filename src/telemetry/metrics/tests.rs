@@ -52,6 +52,13 @@ impl Facts for FakeCore {
     fn config_hash(&self) -> u64 {
         0xabc
     }
+    fn repairs(&self) -> RepairFacts {
+        RepairFacts {
+            link: [("interface", 1), ("up", 0), ("address", 2)],
+            rules: 3,
+            failures: [("link", 0), ("rules", 4)],
+        }
+    }
 }
 
 fn text(stats: Vec<Arc<Stats>>) -> String {
@@ -105,6 +112,10 @@ fn threads_are_added_up_under_the_documented_names() {
         r#"horizond_cache_bytes{route="internet",kind="negative"} 500"#,
         "horizond_cache_evictions_total 4",
         "horizond_in_flight 5",
+        r#"horizond_link_repairs_total{what="address"} 2"#,
+        r#"horizond_link_repairs_total{what="up"} 0"#,
+        "horizond_rules_repairs_total 3",
+        r#"horizond_node_failures_total{what="rules"} 4"#,
         "horizond_waiting 6",
         "horizond_tcp_connections 7",
         r#"horizond_config_info{hash="0000000000000abc"} 1"#,

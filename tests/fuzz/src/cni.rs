@@ -156,7 +156,7 @@ fn check_result(conf: Conf, keys: &Map<String, Value>) {
     check_block(&made);
     let servers: Vec<String> = conf.settings.nameservers.iter().map(ToString::to_string).collect();
     assert_eq!(made.nameservers, servers);
-    let headcni = conf.settings.magic_dns.as_ref().filter(|block| block.enable);
+    let headcni = conf.settings.magic_dns.as_ref().filter(|block| block.is_enabled());
     let nothing = vec![];
     let candidates = [
         &conf.settings.search,

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::{Admin, Admit, Cache, Listen, Local, Log, Node, Pods, Route, Transport};
-use crate::config::{UpstreamAddr, UpstreamSource};
+use crate::config::{Admin, Admit, Cache, Listen, Local, Log, Node, Pods, Route};
 
 const REFERENCE: &str = include_str!("../../../../config/horizond.toml");
 
@@ -69,7 +68,11 @@ fn reference_with_the_keys_that_are_left_out() {
     let (plain, full) = (config(REFERENCE), config(&uncommented()));
     assert_eq!(full.node.name.as_deref(), Some("node-1"));
     // The others are written with the values that a private route has by default.
-    assert_eq!(full.routes, plain.routes);
+    let headcni = full.routes.iter().position(|route| route.headcni_conflist.is_some()).unwrap();
+    let mut others = full.routes.clone();
+    let headcni = others.remove(headcni);
+    assert_eq!(others, plain.routes);
+    assert_eq!((headcni.upstreams.len(), headcni.suffixes.len(), headcni.private), (0, 1, true));
     assert_eq!((full.local.records.len(), full.local.rewrites.len()), (1, 1));
     assert_eq!(full.local.records[0].ttl, Duration::from_secs(300));
 }
@@ -107,8 +110,10 @@ fn headcni_example_asks_magic_dns() {
     let tailnet = config.routes.iter().find(|route| route.name == "tailnet").unwrap();
     assert!(tailnet.servfail_as_nxdomain && tailnet.private);
     assert_eq!(tailnet.suffixes, ["c.binrc.com".parse().unwrap()]);
-    let magic = UpstreamAddr { addr: "10.2.0.1:53".parse().unwrap(), transport: Transport::Udp };
-    assert_eq!(tailnet.upstreams, [UpstreamSource::Server(magic)]);
+    // Its server is in the file that HeadCNI writes.
+    let file = tailnet.headcni_conflist.as_deref();
+    assert_eq!(file, Some(Path::new("/etc/cni/net.d/10-headcni.conflist")));
+    assert_eq!(tailnet.upstreams, []);
 }
 
 /// The shape that the configuration was designed to have.

@@ -106,6 +106,7 @@ fn every_key_arrives() {
         dir = ""
         metrics = true
         namespaces = 1000
+        autopath = true
         [admin]
         address = ""
         control = ""
@@ -153,7 +154,7 @@ fn every_key_arrives() {
     assert_eq!(admit.over, Over::Drop);
     assert_eq!(admit.cookie_secret, "e5e973e5a6b2a43f48e7dc849e37bfcf".parse().ok());
     every_local_key_arrived(&config.local);
-    assert_eq!(config.pods, Pods { dir: None, metrics: true, namespaces: 1000 });
+    assert_eq!(config.pods, Pods { dir: None, metrics: true, namespaces: 1000, autopath: true });
     assert_eq!((config.admin.address, &config.admin.control), (None, &None));
     let log = format!("{:?}", config.log);
     assert_eq!(log, "Log { level: Trace, format: Json, queries: All }");

@@ -3,18 +3,22 @@
 //! Base chains only look at the port, so that a packet that is not DNS costs two comparisons (four
 //! on its way out), however many addresses there are.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::super::expr::{End, Expr};
+use super::super::pairs::check_pairs;
 use super::super::rules::{
     TRANSPORTS, address_in, address_is, base_chain, plain_chain, port_is_dns, set_address,
 };
 use super::super::table::{Chain, PRIORITY_FILTER, PRIORITY_RAW, Set, Table};
-use super::super::{Pair, PlanError};
+use super::super::{MAX_ADDRESSES, Pair, PlanError};
 use super::{TABLE, check};
 
 const ALIVE_V4: &str = "alive4";
 const ALIVE_V6: &str = "alive6";
+/// The sets of addresses that are alive.
+pub(super) const ALIVE: [&str; 2] = [ALIVE_V4, ALIVE_V6];
 const ARRIVING: &str = "arriving";
 const QUERIES: &str = "queries";
 const ANSWERS: &str = "answers";
@@ -27,6 +31,8 @@ pub struct Plan {
     local: Vec<IpAddr>,
     stand_ins: Vec<Pair>,
     services: Vec<IpAddr>,
+    /// Pairs whose stand-ins nobody answers on any more.
+    led: Vec<Pair>,
 }
 
 impl Plan {
@@ -40,18 +46,51 @@ impl Plan {
         services: Vec<IpAddr>,
     ) -> Result<Self, PlanError> {
         check(&local, &stand_ins, &services)?;
-        Ok(Self { local, stand_ins, services })
+        Ok(Self { local, stand_ins, services, led: Vec::new() })
+    }
+
+    /// The plan of a node without a server of ours, whose redirected pods are led to the cluster DNS; `None`
+    /// without a pair. One that contradicts those before it is passed over, and so are those beyond
+    /// [`MAX_ADDRESSES`].
+    pub fn fallback(pairs: &[Pair]) -> Option<Self> {
+        let mut stand_ins: Vec<Pair> = Vec::new();
+        for pair in pairs {
+            stand_ins.push(*pair);
+            if check(&[], &stand_ins, &[]).is_err() {
+                stand_ins.pop();
+            }
+        }
+        Self::new(Vec::new(), stand_ins, Vec::new()).ok()
+    }
+
+    /// Leads to the cluster DNS, always, what comes for the stand-ins of these pairs: pods that were
+    /// redirected under another configuration live on. A pair that the plan has already or that contradicts
+    /// it is passed over, and so are those beyond [`MAX_ADDRESSES`].
+    pub fn leading(mut self, pairs: &[Pair]) -> Self {
+        let mut taken: HashSet<IpAddr> = self.ours().into_iter().collect();
+        taken.extend(self.stand_ins.iter().map(|(cluster, _)| *cluster));
+        for pair in pairs {
+            let usable = check_pairs(&[*pair]).is_ok() && !taken.contains(&pair.1);
+            if usable
+                && !self.led.iter().any(|(c, _)| *c == pair.1)
+                && self.led.len() < MAX_ADDRESSES
+            {
+                taken.insert(pair.1);
+                self.led.push(*pair);
+            }
+        }
+        self
     }
 
     /// The plan of a node whose server is gone for good, if redirected pods need any.
     pub(super) fn at_rest(&self) -> Option<Self> {
-        let stand_ins = self.stand_ins.clone();
-        let rest = Self { local: Vec::new(), stand_ins, services: Vec::new() };
-        (!rest.stand_ins.is_empty()).then_some(rest)
+        let (stand_ins, led) = (self.stand_ins.clone(), self.led.clone());
+        let rest = Self { local: Vec::new(), stand_ins, services: Vec::new(), led };
+        (!(rest.stand_ins.is_empty() && rest.led.is_empty())).then_some(rest)
     }
 
     /// Whether any address is ours only while we are alive.
-    pub(super) fn has_pulse(&self) -> bool {
+    pub fn has_pulse(&self) -> bool {
         !(self.stand_ins.is_empty() && self.services.is_empty())
     }
 
@@ -114,7 +153,7 @@ impl Plan {
     /// programs ask: nothing would turn the answers' source back.
     fn arriving(&self) -> Vec<Vec<Expr>> {
         let mut rules = vec![vec![Expr::Jump(QUERIES.to_owned())]];
-        rules.extend(self.stand_ins.iter().map(leading));
+        rules.extend(self.stand_ins.iter().chain(&self.led).map(way_around));
         rules
     }
 
@@ -122,7 +161,7 @@ impl Plan {
     pub(super) fn not_led_by(&self, found: &Table) -> Option<Pair> {
         let chain = found.chains.iter().find(|chain| chain.name == ARRIVING);
         let rules = chain.map(|chain| chain.rules.as_slice()).unwrap_or_default();
-        self.stand_ins.iter().find(|pair| !rules.contains(&leading(pair))).copied()
+        self.stand_ins.iter().find(|pair| !rules.contains(&way_around(pair))).copied()
     }
 
     fn answered(&self) -> Chain {
@@ -132,7 +171,7 @@ impl Plan {
 }
 
 /// What is for a stand-in goes to its cluster DNS address.
-fn leading((cluster, stand_in): &Pair) -> Vec<Expr> {
+fn way_around((cluster, stand_in): &Pair) -> Vec<Expr> {
     let to = End::Destination;
     [address_is(to, *stand_in), set_address(to, *cluster)].concat()
 }

@@ -72,10 +72,47 @@ fn the_longest_plan_fits_what_a_socket_sends() {
             .collect()
     };
     let pairs = many(2).into_iter().zip(many(3)).collect();
-    let plan = Plan::new(many(1), pairs, many(4)).unwrap();
+    let led: Vec<Pair> = many(5).into_iter().zip(many(6)).collect();
+    let plan = Plan::new(many(1), pairs, many(4)).unwrap().leading(&led);
     let mut batch = Batch::new(1);
     batch.replace(&plan.table());
     fill(&mut batch, &plan, true);
     let length = batch.finish().len();
     assert!(length < 212_992 - 32, "{length} bytes");
+}
+
+#[test]
+fn pods_of_another_configuration_are_led_and_nothing_of_theirs_is_ours() {
+    let (cluster, old, new) = (ip("10.96.0.10"), ip("169.254.20.11"), ip("169.254.1.1"));
+    let local = ip("169.254.20.10");
+    let plain = Plan::new(vec![local], vec![(cluster, new)], vec![]).unwrap();
+    // Known already, a stand-in that we answer on, one that makes no sense, and one twice.
+    let told = [
+        (cluster, new),
+        (ip("10.96.0.11"), local),
+        (cluster, ip("fd00::1")),
+        (cluster, old),
+        (ip("10.96.0.12"), old),
+    ];
+    let plan = plain.clone().leading(&told);
+    let table = plan.table();
+    assert_eq!(chain(&table, "arriving").len(), 3, "the jump, ours, and the old one");
+    assert_eq!(chain(&table, "queries"), chain(&plain.table(), "queries"));
+    assert_eq!(plan.pulse(), plain.pulse());
+    assert_eq!(plain.clone().leading(&told[..3]), plain);
+    // A node that steers nobody any more still leads them at the end.
+    let local = Plan::new(vec![local], vec![], vec![]).unwrap().leading(&[(cluster, old)]);
+    assert!(!local.has_pulse());
+    assert_eq!(chain(&local.at_rest().unwrap().table(), "arriving").len(), 2);
+}
+
+#[test]
+fn a_fallback_is_made_of_what_makes_sense() {
+    let pair = |a: &str, b: &str| (ip(a), ip(b));
+    let good = [pair("10.96.0.10", "169.254.20.11"), pair("fd00::a", "fd00:5353::11")];
+    let bad = [pair("10.96.0.10", "fd00::1"), pair("10.96.0.11", "169.254.20.11")];
+    let plan = Plan::new(vec![], good.to_vec(), vec![]).unwrap();
+    assert_eq!(Plan::fallback(&[good[0], bad[0], bad[1], good[1]]), Some(plan));
+    assert_eq!(Plan::fallback(&bad[..1]), None);
+    assert_eq!(Plan::fallback(&[]), None);
 }

@@ -1,0 +1,327 @@
+//! Pods of the real containerd, made over its socket as the kubelet makes them, with the real bridge,
+//! host-local and runc; the cluster's DNS, MagicDNS and the internet are the lab's.
+
+mod cri;
+mod runtime;
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use serde_json::{Value, json};
+
+use crate::daemon::Settings;
+use crate::fake_coredns::FakeCoreDns;
+use crate::lab::{COREDNS, INTERNET, Lab, NODE_V4};
+use crate::netns::Netns;
+use crate::process::{PATIENCE, Service, checked, wait_for};
+use crate::servers;
+use crate::steering::ruleset;
+use runtime::{Container, Containerd, dns};
+
+/// A Service by a short name and by its whole one, a host of the tailnet, one of the internet.
+const NAMES: [(&str, [&str; 2]); 4] = [
+    ("web.default", ["10.96.0.20", "fd00:10:96::20"]),
+    ("web.default.svc.cluster.local", ["10.96.0.20", "fd00:10:96::20"]),
+    ("nas.c.binrc.com", ["100.64.0.7", "fd7a:115c:a1e0::7"]),
+    ("www.example.com", ["198.51.100.80", "2001:db8:51::80"]),
+];
+/// What the kubelet tells a pod with the policy `ClusterFirst`.
+const KUBELET: &[&str] = &["ndots:5"];
+
+/// The lab with its servers and a runtime; the daemon is started by the tests.
+struct Place {
+    // Its pods go before the lab goes.
+    runtime: Containerd,
+    _servers: (FakeCoreDns, Service, Service),
+    lab: Lab,
+}
+
+impl Place {
+    fn new(plugin: Option<Value>) -> Self {
+        let lab = Lab::new();
+        let coredns = servers::fake_coredns(&lab, 1);
+        let servers = (coredns, servers::Authority::Nsd.magicdns(&lab), servers::internet(&lab));
+        let runtime = Containerd::start(&lab, plugin);
+        Self { runtime, _servers: servers, lab }
+    }
+
+    /// The daemon; `steer` is that key of `[node]`.
+    fn daemon(&self, steer: &str) -> Service {
+        let pods = self.runtime.path("pods");
+        let node = format!("notrack = true\nsteer = {steer}\n[pods]\ndir = {pods:?}\n");
+        Settings { node: &node, ..Settings::default() }.start(&self.lab)
+    }
+}
+
+/// Both resolvers find all of them.
+fn finds_all(pod: &Container<'_>) {
+    for (name, addresses) in NAMES {
+        assert_eq!(pod.getent(name), addresses, "getent ahosts {name}");
+        // busybox's nslookup knows no search list.
+        if name != "web.default" {
+            let said = pod.nslookup(name);
+            assert!(addresses.iter().all(|address| said.contains(address)), "nslookup {said}");
+        }
+    }
+}
+
+/// The names of the cluster's own DNS: it forwards the rest to the internet.
+fn finds_by_the_cluster(pod: &Container<'_>) {
+    assert_eq!(pod.getent("web.default"), NAMES[0].1);
+    assert_eq!(pod.getent("www.example.com"), NAMES[3].1);
+    assert!(pod.getent("nas.c.binrc.com").is_empty());
+}
+
+#[test]
+fn pods_are_led_to_us_and_known_until_they_go() {
+    let place = Place::new(None);
+    let runtime = &place.runtime;
+    let before = runtime.pod("before", dns(&[COREDNS], KUBELET), &[]);
+    finds_by_the_cluster(&before);
+
+    // The plugin works while the daemon has never run: its pods are left to the cluster's DNS.
+    runtime.set_plugin(Some(json!({})));
+    let early = runtime.pod("early", dns(&[COREDNS], KUBELET), &[]);
+    finds_by_the_cluster(&early);
+    assert!(!early.is_ours());
+
+    let _daemon = place.daemon(r#"["cni"]"#);
+    early.becomes_ours();
+    let web = runtime.pod("web-1", dns(&[COREDNS], KUBELET), &[]);
+    let over_tcp = runtime.pod("web-2", dns(&[COREDNS], &["ndots:5", "use-vc"]), &[]);
+    for pod in [&early, &web, &over_tcp] {
+        assert!(pod.resolv_conf().contains("nameserver 10.96.0.10\n"), "{}", pod.resolv_conf());
+        finds_all(pod);
+    }
+    assert!(over_tcp.resolv_conf().contains("use-vc"));
+    let ask = |pod: &Container<'_>, how: &str| pod.dig(&format!("{how} nas.c.binrc.com A"));
+    for how in ["@10.96.0.10 +notcp", "@10.96.0.10 +tcp", "@169.254.20.10", "@169.254.20.10 +tcp"] {
+        ask(&web, how).expect("NOERROR", "A", &["100.64.0.7"]);
+    }
+    let rows = web.becomes_known();
+    for row in ["namespace shop", "pod web-1", "network cbr0", "ndots 5"] {
+        assert!(rows.iter().any(|have| have == row), "{row} is not in {rows:?}");
+    }
+    let from = format!("client {} port ", web.address);
+    assert!(rows.iter().any(|row| row.starts_with(&from)), "{from}: {rows:?}");
+
+    // Opted out by its annotation: it asks whom its resolv.conf names.
+    let out = runtime.pod("out", dns(&[COREDNS], KUBELET), &[("horizond.io/dns", "off")]);
+    finds_by_the_cluster(&out);
+    assert!(!out.is_ours());
+    // So does one that is pointed elsewhere by its own settings.
+    let own = runtime.pod("own", dns(&[INTERNET], KUBELET), &[]);
+    assert_eq!(own.getent("www.example.com"), NAMES[3].1);
+    assert!(own.getent("web.default").is_empty());
+    // And one that was there before goes on as it was.
+    finds_by_the_cluster(&before);
+    assert!(!before.is_ours());
+
+    // The pod goes: record, lease and rules go with it, however often that is asked for.
+    let held = File::open(format!("/run/netns/{}", web.netns().name())).unwrap();
+    assert!(in_netns(&held, || ruleset_here().contains("169.254.20.11")));
+    let (id, records) = (web.pod.clone(), runtime.records().len());
+    for _ in 0..2 {
+        runtime.cri().stop_pod(&id).unwrap();
+    }
+    assert!(!in_netns(&held, || ruleset_here().contains("horizond")));
+    assert!(web.record().is_none());
+    assert_eq!(runtime.records().len(), records - 1);
+    web.remove();
+    let said = call(&place, &id, "DEL", "", json!({}));
+    assert!(said.status.success() && said.stdout.is_empty(), "{said:?}");
+    wait_for("the daemon to forget the pod", PATIENCE, || {
+        let known = checked(Command::new(env!("CARGO_BIN_EXE_horizond")).args([
+            "status",
+            "--control",
+            place.lab.path("control.sock").to_str().unwrap(),
+        ]));
+        (!known.contains("web-1")).then_some(())
+    });
+    for pod in [before, early, over_tcp, out, own] {
+        pod.remove();
+    }
+    assert_eq!((runtime.records(), runtime.leases()), (vec![], vec![]));
+}
+
+/// The kubelet's own setting names us, and nothing else on the node has to.
+#[test]
+fn with_the_kubelets_setting_a_pods_resolv_conf_names_us() {
+    let place = Place::new(None);
+    let _daemon = place.daemon(r#"["kubelet"]"#);
+    for (name, options) in [("web-1", KUBELET), ("web-2", &["ndots:5", "use-vc"])] {
+        let pod = place.runtime.pod(name, dns(&[NODE_V4], options), &[]);
+        let text = pod.resolv_conf();
+        assert!(text.contains("nameserver 169.254.20.10\n"), "{text}");
+        assert!(text.contains("search shop.svc.cluster.local svc.cluster.local cluster.local\n"));
+        finds_all(&pod);
+        for how in ["+notcp", "+tcp"] {
+            let dig = pod.dig(&format!("@{NODE_V4} {how} nas.c.binrc.com A"));
+            dig.expect("NOERROR", "A", &["100.64.0.7"]);
+        }
+        assert!(pod.whoami()[0].starts_with("client 10.244.7."));
+        pod.remove();
+    }
+    // With the plugin beside it for the records alone, the pods have names.
+    place.runtime.set_plugin(Some(json!({"redirect": "off"})));
+    let pod = place.runtime.pod("web-3", dns(&[NODE_V4], KUBELET), &[]);
+    assert!(pod.becomes_known().iter().any(|row| row == "pod web-3"));
+    finds_all(&pod);
+    assert!(!ruleset(&pod.netns()).contains("horizond"));
+}
+
+#[test]
+fn a_pod_that_cannot_be_had_leaves_nothing_and_a_broken_one_is_noticed() {
+    let place = Place::new(None);
+    let runtime = &place.runtime;
+    let _daemon = place.daemon(r#"["cni"]"#);
+    let file = place.lab.file("no-directory", "");
+    runtime.set_plugin(Some(json!({"podDir": file})));
+    let config = runtime.config("failed", dns(&[COREDNS], KUBELET), &[]);
+    let namespaces = || std::fs::read_dir("/run/netns").unwrap().flatten().map(|e| e.file_name());
+    let error = runtime.cri().run_pod(&config).unwrap_err();
+    assert!(error.contains("no-directory"), "{error}");
+    for pod in runtime.cri().pods().unwrap() {
+        runtime.cri().stop_pod(&pod).unwrap();
+        runtime.cri().remove_pod(&pod).unwrap();
+    }
+    assert_eq!((runtime.records(), runtime.leases()), (vec![], vec![]));
+
+    // The same pod once that is mended.
+    runtime.set_plugin(Some(json!({})));
+    let pod = runtime.pod("failed", dns(&[COREDNS], KUBELET), &[]);
+    finds_all(&pod);
+    let netns = pod.netns();
+    assert!(namespaces().any(|name| name.to_str() == Some(netns.name())));
+    let path = format!("/var/run/netns/{}", netns.name());
+    let check = || call(&place, &pod.pod, "CHECK", &path, json!({}));
+    let good = check();
+    assert!(good.status.success() && good.stdout.is_empty(), "{good:?}");
+    // Somebody flushes the pod's rules.
+    netns.run(|| checked(Command::new("nft").args(["flush", "ruleset"])));
+    assert!(!pod.is_ours());
+    let bad = check();
+    let error: Value = serde_json::from_slice(&bad.stdout).unwrap();
+    assert!(!bad.status.success() && error["code"].as_u64() >= Some(100), "{bad:?}");
+    pod.remove();
+    assert_eq!((runtime.records(), runtime.leases()), (vec![], vec![]));
+}
+
+#[test]
+fn a_hundred_pods_at_once() {
+    const PODS: usize = 100;
+    /// As many as a kubelet of a large node makes side by side.
+    const WORKERS: usize = 10;
+    let place = Place::new(Some(json!({})));
+    let runtime = &place.runtime;
+    let _daemon = place.daemon(r#"["cni"]"#);
+    let side_by_side = |work: &(dyn Fn(usize) + Sync)| {
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..WORKERS {
+                scope.spawn(|| {
+                    while let Some(number) =
+                        Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < PODS)
+                    {
+                        work(number);
+                    }
+                });
+            }
+        });
+    };
+    let ids: Vec<_> = (0..PODS).map(|_| std::sync::OnceLock::new()).collect();
+    let began = Instant::now();
+    side_by_side(&|number| {
+        let config = runtime.config(&format!("web-{number}"), dns(&[COREDNS], KUBELET), &[]);
+        let id = runtime.cri().run_pod(&config).unwrap_or_else(|error| panic!("{error}"));
+        ids[number].set(id).unwrap();
+    });
+    println!("{PODS} pods up in {:.1?}", began.elapsed());
+    assert_eq!((runtime.records().len(), runtime.leases().len()), (PODS, PODS));
+    // Each asks its nameserver from where it is, and we know each by its name.
+    let addresses: Vec<_> = (0..PODS).map(|_| std::sync::OnceLock::new()).collect();
+    side_by_side(&|number| {
+        let name = format!("cbr0_{}_eth0.json", ids[number].get().unwrap());
+        let record = std::fs::read(runtime.path("pods").join(name)).unwrap();
+        let record: Value = serde_json::from_slice(&record).unwrap();
+        let netns = record["netns"].as_str().unwrap().rsplit('/').next().unwrap();
+        let netns = Netns::named(netns.to_owned());
+        let dig = |what: &str| {
+            let server = format!("@{COREDNS}");
+            let mut command = Command::new("dig");
+            command.args(["+short", "+tries=3", "+timeout=5", &server]).args(what.split(' '));
+            netns.run(|| checked(&mut command))
+        };
+        wait_for("the daemon to know the pod", PATIENCE, || {
+            let rows = dig("CH TXT whoami.horizond");
+            rows.lines().any(|row| row == format!("\"pod web-{number}\"")).then_some(())
+        });
+        assert_eq!(dig("web.default.svc.cluster.local A"), "10.96.0.20\n");
+        addresses[number].set(record["addresses"][0].as_str().unwrap().to_owned()).unwrap();
+    });
+    let mut addresses: Vec<_> = addresses.iter().map(|a| a.get().unwrap()).collect();
+    addresses.sort();
+    addresses.dedup();
+    assert_eq!(addresses.len(), PODS);
+    let began = Instant::now();
+    side_by_side(&|number| {
+        let id = ids[number].get().unwrap();
+        runtime.cri().stop_pod(id).unwrap();
+        runtime.cri().remove_pod(id).unwrap();
+    });
+    println!("gone in {:.1?}", began.elapsed());
+    assert_eq!((runtime.records(), runtime.leases()), (vec![], vec![]));
+}
+
+/// Calls the plugin for a pod of the runtime as the runtime would.
+fn call(place: &Place, container: &str, verb: &str, netns: &str, more: Value) -> Output {
+    let cached = format!("/var/lib/cni/results/cbr0-{container}-eth0");
+    let cached = std::fs::read(cached).ok();
+    let cached: Option<Value> = cached.map(|text| serde_json::from_slice(&text).unwrap());
+    let mut conf = json!({
+        "cniVersion": "1.0.0", "name": "cbr0", "type": "horizond-cni",
+        "podDir": place.runtime.path("pods"), "redirect": "required",
+        "clusterDNS": [COREDNS], "nameservers": [NODE_V4],
+        "runtimeConfig": {"dns": {"Servers": [COREDNS], "Searches": runtime::SEARCHES,
+            "Options": KUBELET}},
+    });
+    let keys = conf.as_object_mut().unwrap();
+    keys.extend(more.as_object().unwrap().clone());
+    if let Some(cached) = cached {
+        keys.insert("prevResult".into(), cached["result"].clone());
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_horizond-cni"));
+    command
+        .env_clear()
+        .envs([("CNI_COMMAND", verb), ("CNI_CONTAINERID", container), ("CNI_NETNS", netns)])
+        .envs([("CNI_IFNAME", "eth0"), ("CNI_PATH", "/usr/lib/cni")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    place.lab.node.run(|| {
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(conf.to_string().as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    })
+}
+
+/// Does something in a namespace that is held open, whether or not it still has a name.
+fn in_netns<T: Send>(held: &File, work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let kind = Some(LinkNameSpaceType::Network);
+            move_into_link_name_space(held.as_fd(), kind).unwrap();
+            work()
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn ruleset_here() -> String {
+    checked(Command::new("nft").args(["-s", "list", "ruleset"]))
+}
