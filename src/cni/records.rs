@@ -155,7 +155,13 @@ impl Records {
         // A link is none of ours, whatever it leads to.
         let bytes = match files::read_itself(path, MAX_RECORD) {
             Ok(bytes) => bytes,
-            Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            // Nor is there one below what is no directory: a pod whose ADD failed at that must go.
+            Err(FileError::Io { source, .. })
+                if matches!(
+                    source.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
                 return Ok(Read::Nothing);
             }
             Err(FileError::Io { source, .. }) if source.raw_os_error() == Some(libc::ELOOP) => {

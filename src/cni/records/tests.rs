@@ -48,6 +48,19 @@ fn a_record_comes_and_goes() {
 }
 
 #[test]
+fn below_what_is_no_directory_there_is_no_record_to_remove() {
+    let home = tempfile::tempdir().unwrap();
+    let (file, one) = (home.path().join("pods"), identity("n", "c"));
+    fs::write(&file, "").unwrap();
+    for directory in [file.clone(), file.join("below")] {
+        let records = Records::new(&directory);
+        assert!(records.write(&one, &record(&one)).is_err());
+        assert_eq!(records.find(&one).unwrap(), Found::Nothing);
+        records.remove(&one).unwrap();
+    }
+}
+
+#[test]
 fn attachments_that_share_a_file_name_do_not_share_a_record() {
     let home = tempfile::tempdir().unwrap();
     let records = Records::new(home.path());
