@@ -84,7 +84,8 @@ fn dispatch(
         }
         Call::Check(attach) => check::check(&attach, Conf::parse(stdin)?, redirector).map(silently),
         Call::Del(detach) => {
-            del::del(&detach, &Cleanup::parse(stdin)?, redirector, now, warnings).map(silently)
+            del::del(&detach, &Cleanup::parse(stdin)?, redirector, now, warnings);
+            Ok(String::new())
         }
         Call::Gc => gc::gc(&Cleanup::parse(stdin)?, now, warnings).map(silently),
         Call::Status => status::status(&Conf::parse(stdin)?, redirector).map(silently),

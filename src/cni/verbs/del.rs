@@ -1,11 +1,11 @@
-//! DEL: a pod goes. Asked for again and again, with the namespace there or not; nothing but a record
-//! that cannot be removed keeps it from succeeding.
+//! DEL: a pod goes. Asked for again and again, with the namespace there or not. A record that cannot be
+//! removed does not keep it: it costs a few bytes until GC or the next start of the node, the pod would
+//! keep its address and never be gone.
 
 use std::time::SystemTime;
 
 use super::of_namespace;
 use crate::cni::environment::Detach;
-use crate::cni::error::CniError;
 use crate::cni::record::Identity;
 use crate::cni::records::{Found, Records};
 use crate::cni::redirect::{Namespace, Redirector};
@@ -17,24 +17,28 @@ pub(super) fn del(
     redirector: &dyn Redirector,
     now: SystemTime,
     warnings: &mut Vec<String>,
-) -> Result<(), CniError> {
+) {
     let records = Records::new(&cleanup.pod_dir);
     let identity = detach.identity(&cleanup.network);
     // Older runtimes know no GC.
     let _ = records.sweep(now);
-    let Ok(Found::Own(record)) = records.find(&identity) else { return records.remove(&identity) };
-    let Some(netns) = detach.netns.as_ref().filter(|_| !record.redirect.is_empty()) else {
-        return records.remove(&identity);
+    let held = match (records.find(&identity), &detach.netns) {
+        (Ok(Found::Own(record)), Some(netns)) if !record.redirect.is_empty() => {
+            let held = redirector.hold(netns).map_err(|error| error.to_string());
+            let ended = held.as_ref().map_err(String::clone).and_then(|held| match held {
+                Some(held) => end_redirect(&records, &identity, &record.netns, held.as_ref()),
+                None => Ok(()),
+            });
+            warnings.extend(ended.err().map(|error| format!("the redirect may remain: {error}")));
+            held.ok().flatten()
+        }
+        _ => None,
     };
-    let held = redirector.hold(netns);
-    let ended = match &held {
-        Ok(Some(held)) => end_redirect(&records, &identity, &record.netns, held.as_ref()),
-        Ok(None) => Ok(()),
-        Err(error) => Err(error.to_string()),
-    };
-    warnings.extend(ended.err().map(|error| format!("the redirect may remain: {error}")));
-    // Still held: who looks what else is redirected here must not find this any more.
-    records.remove(&identity)
+    if let Err(error) = records.remove(&identity) {
+        warnings.push(format!("the record remains: {}", error.details()));
+    }
+    // Until here: who looks what else is redirected must not find this any more.
+    drop(held);
 }
 
 /// Ends this attachment's redirect; another one's in the same namespace stays. A failure is no reason

@@ -354,6 +354,17 @@ fn a_redirect_that_cannot_be_removed_keeps_no_pod() {
 }
 
 #[test]
+fn a_record_that_cannot_be_removed_keeps_no_pod() {
+    let node = Node::new();
+    // What no unlink removes; a read-only directory would be the like for others than root.
+    std::fs::create_dir_all(node.home.path().join("pods").join(FILE)).unwrap();
+    let outcome = node.pod("DEL", json!({}));
+    assert!(!outcome.failed && outcome.stdout.is_empty(), "{outcome:?}");
+    let warning = &outcome.warnings[0];
+    assert!(warning.starts_with("the record remains: ") && warning.contains(FILE), "{warning}");
+}
+
+#[test]
 fn attachments_in_one_namespace_share_its_redirect() {
     let node = Node::new();
     let first = node.conf(json!({}));
