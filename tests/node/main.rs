@@ -12,6 +12,7 @@ mod fake_coredns;
 
 mod daemon;
 mod http;
+mod image;
 mod lab;
 mod load;
 mod netns;
@@ -33,6 +34,7 @@ mod keeping;
 mod nft;
 mod outage;
 mod plugin;
+mod podman;
 mod prometheus;
 mod shutdown;
 mod steering;

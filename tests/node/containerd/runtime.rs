@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::cri::{Cri, DnsConfig, Executed, Linux, Metadata, PodSandboxConfig};
+use crate::image::{self, find};
 use crate::lab::{COREDNS, Lab, NODE_V4};
 use crate::netns::Netns;
 use crate::pod::Dig;
@@ -175,23 +176,10 @@ impl Containerd {
         names
     }
 
-    /// An image with busybox, and with glibc's getent and dig and what they need.
+    /// Hands it the image of all pods.
     fn import(&self) {
         let root = self.path("image/rootfs");
-        fs::create_dir_all(root.join("bin")).unwrap();
-        fs::create_dir_all(root.join("etc")).unwrap();
-        fs::write(root.join("etc/nsswitch.conf"), "hosts: files dns\n").unwrap();
-        fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n").unwrap();
-        fs::copy(find("busybox").unwrap(), root.join("bin/busybox")).unwrap();
-        for program in ["getent", "dig"] {
-            let from = find(program).unwrap();
-            fs::copy(&from, root.join("bin").join(program)).unwrap();
-            for library in libraries(&from) {
-                let to = root.join(library.strip_prefix("/").unwrap());
-                fs::create_dir_all(to.parent().unwrap()).unwrap();
-                fs::copy(&library, to).unwrap();
-            }
-        }
+        image::fill(&root);
         let archive = self.path("image.tar");
         let image = self.path("image");
         let tar = |to: &Path, from: &Path, names: &[&str]| {
@@ -245,21 +233,8 @@ impl Drop for Containerd {
         for mount in mounts.filter(|mount| mount.starts_with(&ours)) {
             let _ = Command::new("umount").args(["--lazy", mount]).stderr(Stdio::null()).status();
         }
-        for controller in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            remove_empty(&controller.path().join(&self.cgroup[1..]));
-        }
-        remove_empty(&Path::new("/sys/fs/cgroup").join(&self.cgroup[1..]));
+        image::remove_cgroups(&self.cgroup);
     }
-}
-
-/// Removes cgroups from the leaves up; those with processes in them stay.
-fn remove_empty(group: &Path) {
-    for below in fs::read_dir(group).into_iter().flatten().flatten() {
-        if below.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_empty(&below.path());
-        }
-    }
-    let _ = fs::remove_dir(group);
 }
 
 fn names(directory: &Path) -> Vec<String> {
@@ -268,20 +243,6 @@ fn names(directory: &Path) -> Vec<String> {
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
-}
-
-/// Where a program of PATH lies, or one with its whole path.
-fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let mut all = path.split(':').map(|dir| Path::new(dir).join(program));
-    all.find(|path| path.is_file())
-}
-
-/// The libraries that a program is linked with, and its loader.
-fn libraries(program: &Path) -> Vec<PathBuf> {
-    let text = checked(Command::new("ldd").arg(program));
-    let words = text.split_whitespace().filter(|word| word.starts_with('/'));
-    words.map(PathBuf::from).collect()
 }
 
 fn configuration(directory: &Path) -> String {
