@@ -5,6 +5,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
+use crate::cni::conflist::PLUGIN;
 
 const REAL: Hands = Hands { dry: false };
 const LIST: &str =
