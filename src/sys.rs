@@ -4,13 +4,15 @@
 #![allow(unsafe_code)]
 
 mod datagrams;
+mod lock;
 mod netns;
 mod poll;
 mod sleeper;
 
 pub use datagrams::{RecvBatch, SendBatch};
+pub use lock::try_lock;
 pub use netns::enter_network_namespace;
-pub use poll::{Epoll, Event, Events, Interest, Waker};
+pub use poll::{Epoll, Event, Events, Interest, Waker, wait_readable};
 pub use sleeper::Sleeper;
 
 use std::io;

@@ -301,6 +301,93 @@ fn an_add_that_nobody_hears_of_is_undone() {
 }
 
 #[test]
+fn a_runtime_that_does_not_listen_or_does_not_end() {
+    let runtime = Runtime::new();
+    let conf = runtime.conf("1.0.0", json!({})).to_string();
+    let start = |stdout: Stdio| {
+        let mut command = program();
+        command
+            .envs([("CNI_COMMAND", "ADD"), ("CNI_CONTAINERID", "c1")])
+            .envs([("CNI_NETNS", "/run/netns/none"), ("CNI_IFNAME", "eth0"), ("CNI_PATH", "/b")])
+            .stdin(Stdio::piped())
+            .stdout(stdout)
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(conf.as_bytes()).unwrap();
+        (child, stdin)
+    };
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let (child, stdin) = start(writer.into());
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), runtime.records()), (Some(1), 0), "the ADD is undone");
+    // One that says all it has to say and never closes its end.
+    let (child, stdin) = start(Stdio::piped());
+    let output = child.wait_with_output().unwrap();
+    drop(stdin);
+    let error: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &error["code"]), (Some(1), &json!(5)), "{error}");
+    assert_eq!(error["details"], "standard input: its end has not come within 5s");
+    assert_eq!(runtime.records(), 0);
+}
+
+#[test]
+fn results_of_all_shapes() {
+    for version in VERSIONS {
+        let runtime = Runtime::new();
+        let six = json!({"address": "fd00::5/64", "gateway": "fd00::1"});
+        for (ips, addresses) in [
+            (json!(null), json!([])),
+            (json!([]), json!([])),
+            (json!([six]), json!(["fd00::5"])),
+            (json!([six, {"address": "10.0.0.5/32"}]), json!(["fd00::5", "10.0.0.5"])),
+        ] {
+            // Of the other version than the configuration's, as one that delegates may hand it on.
+            let other = if version < "1.0.0" { "1.0.0" } else { "0.4.0" };
+            let previous = json!({"cniVersion": other, "ips": ips, "interfaces": null});
+            let ended = runtime.ask("ADD", version, json!({"prevResult": previous}));
+            let result = ended.json();
+            assert_eq!(
+                (ended.code, &result["cniVersion"]),
+                (0, &json!(version)),
+                "{}",
+                ended.stderr
+            );
+            assert_eq!(result.as_object().unwrap()["interfaces"], json!(null));
+            for ip in result["ips"].as_array().into_iter().flatten() {
+                let v6 = ip["address"].as_str().unwrap().contains(':');
+                let family = (version < "1.0.0").then_some(if v6 { "6" } else { "4" });
+                assert_eq!(ip["version"], json!(family), "{result}");
+            }
+            let record = std::fs::read(runtime.pods().join("cbr0_c1_eth0.json")).unwrap();
+            let record: Value = serde_json::from_slice(&record).unwrap();
+            assert_eq!(record["addresses"], addresses);
+        }
+        let old = json!({"cniVersion": "0.2.0", "ip4": {"ip": "10.0.0.5/24"}});
+        let ended = runtime.ask("ADD", version, json!({"prevResult": old}));
+        ended.error(version, 1, "prevResult is of 0.2.0");
+    }
+}
+
+#[test]
+fn a_pods_own_word_and_one_that_means_nothing() {
+    let runtime = Runtime::new();
+    let pod = |word: &str| json!({"io.kubernetes.cri.pod-annotations": {"horizond.io/dns": word}});
+    let add = |word: &str| {
+        runtime.ask("ADD", "1.0.0", json!({"redirect": "off", "runtimeConfig": pod(word)}))
+    };
+    add("required").error("1.0.0", 100, "/run/netns/none: no such network namespace");
+    let odd = add("yes\nplease");
+    let warning = "horizond-cni: the pod's annotation horizond.io/dns is \"yes\\nplease\", which is \
+        none of \"required\", \"preferred\", \"off\": taken as not there\n";
+    assert_eq!((odd.code, odd.stderr.as_str()), (0, warning));
+    let off = add("off");
+    assert_eq!((off.code, off.stderr.as_str(), off.json().get("dns")), (0, "", None));
+}
+
+#[test]
 fn nothing_of_the_input_is_logged() {
     let runtime = Runtime::new();
     let secret = "hunter2-of-some-annotation";
@@ -345,6 +432,16 @@ fn onto_a_node_and_off_again() {
     let mut command = Command::new(bin.join("horizond-cni"));
     let ended = ended_version(&mut command);
     assert_eq!(ended.json()["supportedVersions"], json!(VERSIONS));
+    let dry = run(&[&["uninstall", "--dry-run"][..], &places].concat());
+    assert!(dry.stdout.starts_with("--dry-run: nothing of this is done\n"), "{}", dry.stdout);
+    assert!(dry.code == 0 && dry.stdout.ends_with("horizond-cni: removed\n"), "{}", dry.stdout);
+    assert_eq!((entries(&bin), entries(&conf)), (1, 2));
+    // What names it and is not understood keeps it where it is.
+    std::fs::write(conf.join("20-odd.conflist"), "# horizond-cni").unwrap();
+    let kept = run(&[&["uninstall"][..], &places].concat());
+    assert!(kept.code == 1 && kept.stderr.contains("20-odd.conflist: still names the plugin"));
+    assert_eq!(entries(&bin), 1);
+    std::fs::remove_file(conf.join("20-odd.conflist")).unwrap();
     let removed = run(&[&["uninstall"][..], &places].concat());
     assert_eq!(removed.code, 0, "{}", removed.stderr);
     assert_eq!(std::fs::read_to_string(&list).unwrap(), text);

@@ -3,39 +3,35 @@
 //! A runtime sets CNI_COMMAND and gets the plugin; a person gives arguments and gets the tool. The
 //! plugin needs no daemon, no network and no files but its own, and starts no runtime of async tasks.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use horizond::cni::command;
 use horizond::cni::environment::Call;
 use horizond::cni::error::CniError;
-use horizond::cni::json::MAX_STDIN;
+use horizond::cni::input;
 use horizond::cni::redirect::Nft;
-use horizond::cni::types::Version;
 use horizond::cni::verbs::{self, Outcome};
 
 fn main() -> ExitCode {
     let variable = |name: &str| std::env::var_os(name).map(|v| v.to_string_lossy().into_owned());
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let is_asked = variable("CNI_COMMAND").is_some_and(|command| !command.is_empty());
-    if !is_asked && !arguments.is_empty() {
+    // Nobody but a person sits before a terminal.
+    if !is_asked && (!arguments.is_empty() || io::stdin().is_terminal()) {
         return command::run(&arguments);
     }
     plugin(&Call::read(variable))
 }
 
 fn plugin(call: &Result<Call, CniError>) -> ExitCode {
-    let mut stdin = Vec::new();
-    // One byte more than is read at the most: it tells that there is too much.
-    let read = io::stdin().lock().take(MAX_STDIN as u64 + 1).read_to_end(&mut stdin);
-    let outcome = match read {
-        Ok(_) => verbs::run(call, &stdin, &Nft, SystemTime::now()),
-        Err(error) => Outcome {
-            stdout: CniError::Io(format!("standard input: {error}")).to_json(Version::LATEST),
-            warnings: vec![],
-            failed: true,
-        },
+    let (stdin, outcome) = match input::read(io::stdin(), input::PATIENCE) {
+        Ok(stdin) => {
+            let outcome = verbs::run(call, &stdin, &Nft, SystemTime::now());
+            (stdin, outcome)
+        }
+        Err(error) => (vec![], Outcome::of(&CniError::Io(format!("standard input: {error}")))),
     };
     warn(&outcome);
     if let Err(error) = print(&outcome.stdout) {

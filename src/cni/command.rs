@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 
 use super::conflist;
-use super::install::{self, InstallError, Place};
+use super::install::{self, Hands, InstallError, Place, Taken};
 use super::replace::ReplaceError;
+use super::settings;
 
 /// Exit code for wrong arguments.
 const USAGE: u8 = 2;
@@ -39,13 +40,16 @@ OPTIONS
                       (containerd 2.1 or newer)
   --no-binary         leave the program where it is
   --wait SECONDS      for a network configuration to come, where there is none yet  [0]
+  --dry-run           say what would be done, and do nothing
 
-KEYS of the entry; those that are there already and not given stay
+KEYS of the entry; those that are there already and not given stay. HeadCNI's magic_dns is copied from
+its own entry in the list.
   --nameserver IP     the node's server      [169.254.20.10]  again for more, as the next two
   --cluster-dns IP    the cluster's DNS      [10.96.0.10]
   --stand-in IP       what it is redirected to [169.254.20.11]
   --redirect MODE     required, preferred or off  [preferred]
-  --pod-dir DIR       directory of pod records    [/run/horizond/pods]
+  --pod-dir DIR       directory of pod records    [/run/horizond/pods]; uninstall looks there too
+                      whether pods still need the program
 
   --help, --version
 ";
@@ -54,6 +58,7 @@ KEYS of the entry; those that are there already and not given stay
 #[derive(Debug, PartialEq)]
 enum Command {
     Install {
+        hands: Hands,
         bin_dir: Option<PathBuf>,
         place: Place,
         drop_in: bool,
@@ -61,8 +66,10 @@ enum Command {
         keys: Map<String, Value>,
     },
     Uninstall {
+        hands: Hands,
         bin_dir: Option<PathBuf>,
         place: Place,
+        pod_dir: PathBuf,
     },
     Snippet(Map<String, Value>),
     Help,
@@ -97,20 +104,24 @@ fn done(command: Command) -> Result<(), InstallError> {
             let entry = conflist::pretty(&Value::Object(conflist::entry(&keys)), "  ");
             tell(&String::from_utf8_lossy(&entry));
         }
-        Command::Install { bin_dir, place, drop_in, wait, keys } => {
+        Command::Install { hands, bin_dir, place, drop_in, wait, keys } => {
+            announce(hands);
             // The program first: a runtime that finds the entry looks for it.
             if let Some(directory) = bin_dir {
                 let own = std::env::current_exe();
                 let own = own.map_err(ReplaceError::at(Path::new("/proc/self/exe")))?;
-                tell_line(&install::put_binary(&own, &directory)?);
+                tell_line(&install::put_binary(hands, &own, &directory)?);
             }
             let put = if drop_in { install::put_drop_in } else { install::put_entry };
-            tell_line(&waiting(wait, || put(&place, &keys))?);
+            tell_line(&waiting(wait, || put(hands, &place, &keys))?);
         }
-        Command::Uninstall { bin_dir, place } => {
-            install::take_entry(&place)?.iter().for_each(|line| tell_line(line));
+        Command::Uninstall { hands, bin_dir, place, pod_dir } => {
+            announce(hands);
+            let Taken { said, mut pod_dirs } = install::take_entry(hands, &place)?;
+            said.iter().for_each(|line| tell_line(line));
             if let Some(directory) = bin_dir {
-                tell_line(&install::take_binary(&directory)?);
+                pod_dirs.insert(pod_dir);
+                tell_line(&install::take_binary(hands, &directory, &place, &pod_dirs)?);
             }
         }
     }
@@ -132,6 +143,12 @@ fn waiting(
     }
 }
 
+fn announce(hands: Hands) {
+    if hands.dry {
+        tell_line("--dry-run: nothing of this is done");
+    }
+}
+
 /// The options as they come.
 #[derive(Default)]
 struct Options {
@@ -141,6 +158,7 @@ struct Options {
     drop_in: bool,
     no_binary: bool,
     wait: Duration,
+    dry_run: bool,
     keys: Map<String, Value>,
 }
 
@@ -180,6 +198,7 @@ fn read_option<'a>(
         "--conf-dir" if !snippet => options.conf_dir = Some(value()?.into()),
         "--conflist" if !snippet => options.conflist = Some(value()?.into()),
         "--no-binary" if !snippet => options.no_binary = true,
+        "--dry-run" if !snippet => options.dry_run = true,
         "--drop-in" if install => options.drop_in = true,
         "--wait" if install => {
             let seconds = value()?.parse().ok().filter(|seconds| *seconds <= LONGEST);
@@ -193,7 +212,7 @@ fn read_option<'a>(
         "--redirect" if install || snippet => {
             keys.insert("redirect".into(), value()?.into());
         }
-        "--pod-dir" if install || snippet => {
+        "--pod-dir" => {
             keys.insert("podDir".into(), value()?.into());
         }
         other => return Err(format!("{verb} has no option {other:?}")),
@@ -211,7 +230,7 @@ fn append(keys: &mut Map<String, Value>, key: &str, value: String) {
 }
 
 fn finish(verb: &str, options: Options) -> Result<Command, String> {
-    let Options { bin_dir, conf_dir, conflist, drop_in, no_binary, wait, keys } = options;
+    let Options { bin_dir, conf_dir, conflist, drop_in, no_binary, wait, dry_run, keys } = options;
     if conf_dir.is_some() && conflist.is_some() {
         return Err("--conf-dir and --conflist: one of both".to_owned());
     }
@@ -219,14 +238,18 @@ fn finish(verb: &str, options: Options) -> Result<Command, String> {
         return Err("--bin-dir and --no-binary: one of both".to_owned());
     }
     conflist::check_entry(&conflist::entry(&keys)).map_err(|error| error.to_string())?;
+    let hands = Hands { dry: dry_run };
     let bin_dir = (!no_binary).then(|| bin_dir.unwrap_or_else(|| PathBuf::from("/opt/cni/bin")));
     let place = match conflist {
         Some(file) => Place::File(file),
         None => Place::Directory(conf_dir.unwrap_or_else(|| PathBuf::from("/etc/cni/net.d"))),
     };
     Ok(match verb {
-        "install" => Command::Install { bin_dir, place, drop_in, wait, keys },
-        "uninstall" => Command::Uninstall { bin_dir, place },
+        "install" => Command::Install { hands, bin_dir, place, drop_in, wait, keys },
+        "uninstall" => {
+            let pod_dir = settings::pod_dir(&keys).map_err(|error| error.details().to_owned())?;
+            Command::Uninstall { hands, bin_dir, place, pod_dir }
+        }
         _ => Command::Snippet(keys),
     })
 }
@@ -258,7 +281,9 @@ mod tests {
     #[test]
     fn arguments() {
         let standard = Place::Directory("/etc/cni/net.d".into());
+        let hands = Hands { dry: false };
         let install = Command::Install {
+            hands,
             bin_dir: Some("/opt/cni/bin".into()),
             place: standard.clone(),
             drop_in: false,
@@ -269,6 +294,7 @@ mod tests {
         let keys = json!({"clusterDNS": ["10.0.0.1", "fd00::a"], "redirect": "off",
             "standIns": ["10.0.0.2"], "nameservers": ["10.0.0.3"], "podDir": "/p"});
         let install = Command::Install {
+            hands: Hands { dry: true },
             bin_dir: Some("/b".into()),
             place: Place::File("/x".into()),
             drop_in: true,
@@ -277,12 +303,16 @@ mod tests {
         };
         let line = "install --bin-dir /b --conflist /x --drop-in --cluster-dns 10.0.0.1 \
             --cluster-dns fd00::a --redirect off --stand-in 10.0.0.2 --nameserver 10.0.0.3 \
-            --pod-dir /p --wait 90";
+             --pod-dir /p --wait 90 --dry-run";
         assert_eq!(of(line), Ok(install));
-        assert_eq!(
-            of("uninstall --no-binary"),
-            Ok(Command::Uninstall { bin_dir: None, place: standard })
-        );
+        let pod_dir = PathBuf::from("/run/horizond/pods");
+        let uninstall = Command::Uninstall { hands, bin_dir: None, place: standard, pod_dir };
+        assert_eq!(of("uninstall --no-binary"), Ok(uninstall));
+        let Ok(Command::Uninstall { hands, pod_dir, .. }) = of("uninstall --dry-run --pod-dir /p")
+        else {
+            panic!()
+        };
+        assert_eq!((hands.dry, pod_dir), (true, PathBuf::from("/p")));
         assert_eq!(of("snippet"), Ok(Command::Snippet(Map::new())));
         assert_eq!(
             (of("install --help"), of("--version")),
@@ -323,6 +353,8 @@ mod tests {
             ("install --bin-dir", "--bin-dir needs a value"),
             ("install extra", "install has no option \"extra\""),
             ("snippet --bin-dir /b", "snippet has no option"),
+            ("uninstall --pod-dir p", "podDir: \"p\" is not an absolute path"),
+            ("snippet --dry-run", "snippet has no option"),
             ("uninstall --redirect off", "uninstall has no option"),
             ("install --wait 3601", "--wait: a number of seconds up to 3600"),
             ("uninstall --wait 1", "uninstall has no option"),

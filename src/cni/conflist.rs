@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::CniError;
 use super::json::shown;
+use super::magic_dns;
 use super::names::NetworkName;
 use super::types::{Conf, Version};
 
@@ -103,12 +104,7 @@ impl Conflist {
         let name = keys.get("name").and_then(Value::as_str).unwrap_or_default();
         let name =
             NetworkName::new(name).map_err(|e| ConflistError::Shape(format!("name: {e}")))?;
-        let version = keys.get("cniVersion").and_then(Value::as_str).unwrap_or_default();
-        if !Version::ALL.iter().any(|known| known.as_str() == version) {
-            let known = Version::ALL.map(Version::as_str).join(", ");
-            let what = format!("cniVersion {}; the plugin speaks {known}", shown(version));
-            return Err(ConflistError::Shape(what));
-        }
+        check_versions(&keys)?;
         let plugins = keys.get("plugins").and_then(Value::as_array).map(Vec::as_slice);
         let types: Option<Vec<&str>> = plugins
             .unwrap_or_default()
@@ -145,12 +141,26 @@ impl Conflist {
         }
     }
 
+    /// These keys, and HeadCNI's block with them where another plugin of the list has one: a runtime tells
+    /// each plugin its own entry alone, so ours gets a copy, which each call brings up to date.
+    pub fn with_block(&self, keys: &Map<String, Value>) -> Map<String, Value> {
+        let is_other = |plugin: &&Value| !is_ours(plugin);
+        let blocks = self.plugins().iter().filter(is_other).filter_map(|p| p.get(magic_dns::KEY));
+        let mut keys = keys.clone();
+        if let Some(block) = { blocks }.find(|block| !block.is_null()) {
+            keys.entry(magic_dns::KEY).or_insert_with(|| block.clone());
+        }
+        keys
+    }
+
     /// Puts our entry at the end, so that the result that the runtime gets is ours; or sets these keys
-    /// of the one that is there, wherever that is.
+    /// of the one that is there, wherever that is. HeadCNI's block is copied as it stands
+    /// ([`Conflist::with_block`]).
     ///
     /// # Errors
     /// [`ConflistError::Entry`]; then nothing has changed.
     pub fn put(&mut self, keys: &Map<String, Value>) -> Result<Change, ConflistError> {
+        let keys = &self.with_block(keys);
         let place = self.place();
         let old = place.and_then(|at| self.plugins().get(at)).and_then(Value::as_object);
         let (entry, change) = match old.cloned() {
@@ -169,13 +179,13 @@ impl Conflist {
         Ok(change)
     }
 
-    /// Takes our entry out; `false` if there is none.
-    pub fn take(&mut self) -> bool {
-        let place = self.place();
-        if let Some(at) = place {
-            self.plugins_mut().remove(at);
+    /// Takes our entry out; `None` if there is none.
+    pub fn take(&mut self) -> Option<Map<String, Value>> {
+        let place = self.place()?;
+        match self.plugins_mut().remove(place) {
+            Value::Object(entry) => Some(entry),
+            _ => None,
         }
-        place.is_some()
     }
 
     /// The text for the file, indented as it was.
@@ -200,7 +210,33 @@ impl Conflist {
     }
 
     fn place(&self) -> Option<usize> {
-        self.plugins().iter().position(|p| p.get("type").and_then(Value::as_str) == Some(PLUGIN))
+        self.plugins().iter().position(is_ours)
+    }
+}
+
+fn is_ours(plugin: &Value) -> bool {
+    plugin.get("type").and_then(Value::as_str) == Some(PLUGIN)
+}
+
+/// A runtime calls with `cniVersion`, or with the newest of `cniVersions` that it speaks itself (1.1.0,
+/// section 1): the plugin has to speak each.
+fn check_versions(keys: &Map<String, Value>) -> Result<(), ConflistError> {
+    let key = |name: &str| keys.get(name).filter(|value| !value.is_null());
+    let many = key("cniVersions").map(|value| value.as_array().map(Vec::as_slice));
+    let one = key("cniVersion").map(std::slice::from_ref);
+    let many = many.map(|list| list.unwrap_or(&[Value::Null]));
+    let (one, many) = (one.unwrap_or_default(), many.unwrap_or_default());
+    if one.is_empty() && many.is_empty() {
+        return Err(ConflistError::Shape("it has no cniVersion".to_owned()));
+    }
+    let is_known = |value: &Value| Version::ALL.iter().any(|known| *value == known.as_str());
+    match one.iter().chain(many).find(|value| !is_known(value)) {
+        Some(other) => {
+            let known = Version::ALL.map(Version::as_str).join(", ");
+            let other = shown(other.as_str().unwrap_or_default());
+            Err(ConflistError::Shape(format!("cniVersion {other}; the plugin speaks {known}")))
+        }
+        None => Ok(()),
     }
 }
 

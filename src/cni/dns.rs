@@ -89,21 +89,22 @@ fn find<'a>(keys: &'a Map<String, Value>, names: &[&str]) -> Option<(&'a str, &'
 }
 
 /// The `dns` of ADD's result. The servers are this node's. Search list and options are the pod's
-/// own where the runtime has told them, an empty list too; else ours, else HeadCNI's, else what the
-/// plugins before us said.
+/// own where the runtime has told them, an empty list too; else ours, else HeadCNI's (whose base domain
+/// is the local one), else what the plugins before us said.
 pub fn of_result(settings: &Settings, pod: Option<&Dns>, previous: &Dns) -> Dns {
     let headcni = settings.magic_dns.as_ref().filter(|block| block.is_enabled());
-    let search_domains = headcni.map(|block| block.search_domains.clone()).unwrap_or_default();
+    let tailnet = headcni.map(|block| Dns {
+        search: block.search_domains.clone(),
+        domain: block.base_domain.clone(),
+        ..Dns::default()
+    });
     let configured = Dns {
         nameservers: settings.nameservers.iter().map(ToString::to_string).collect(),
         search: settings.search.clone(),
         options: settings.options.clone(),
         domain: None,
     };
-    let mut dns = configured
-        .over(&settings.dns)
-        .over(&Dns { search: search_domains, ..Dns::default() })
-        .over(previous);
+    let mut dns = configured.over(&settings.dns).over(&tailnet.unwrap_or_default()).over(previous);
     if let Some(pod) = pod {
         dns.search = pod.search.clone();
         dns.options = pod.options.clone();

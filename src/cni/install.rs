@@ -4,27 +4,33 @@
 //! Every file is replaced whole, is left alone where it is not understood, and a second run changes
 //! nothing. The list as it was is kept beside the new one, under a name that no runtime reads.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde_json::{Map, Value};
 
-use super::conflist::{self, Change, Conflist, ConflistError, PLUGIN};
+use super::conflist::{self, Change, Conflist, ConflistError};
 use super::json::{MAX_STDIN, decode};
-use super::replace::{ReplaceError, make_directory, replace};
+use super::replace::{self, ReplaceError};
+use super::settings::pod_dir;
 use crate::files::{self, FileError};
 
+mod hands;
 mod list;
+mod program;
+
+pub use hands::Hands;
+pub use program::{put_binary, take_binary};
 
 use list::List;
 
 /// What runtimes read in their directory.
 const READ: [&str; 3] = ["conf", "conflist", "json"];
-/// The most bytes of the plugin, with all that helps to debug it.
-const MAX_BINARY: usize = 256 << 20;
 
 /// Why something could not be put in place or taken away.
 #[derive(Debug, thiserror::Error)]
@@ -73,42 +79,15 @@ pub enum Place {
     File(PathBuf),
 }
 
-/// Copies a program into the directory of plugins, as the plugin; says what it did.
-///
-/// # Errors
-/// Says which file could not be read or written.
-pub fn put_binary(program: &Path, directory: &Path) -> Result<String, InstallError> {
-    let bytes = files::read(program, MAX_BINARY)?;
-    if bytes.len() > MAX_BINARY {
-        return Err(refused(program, format!("longer than {MAX_BINARY} bytes")));
-    }
-    let path = directory.join(PLUGIN);
-    if files::read(&path, MAX_BINARY).is_ok_and(|there| there == bytes) {
-        return Ok(format!("{}: is there already", path.display()));
-    }
-    make_directory(directory)?;
-    replace(&path, &bytes, Permissions::from_mode(0o755))?;
-    Ok(format!("{}: written", path.display()))
-}
-
-/// Removes the plugin's binary; there need be none.
-///
-/// # Errors
-/// Says that it stays.
-pub fn take_binary(directory: &Path) -> Result<String, InstallError> {
-    let path = directory.join(PLUGIN);
-    Ok(if remove(&path)? {
-        format!("{}: removed", path.display())
-    } else {
-        format!("{}: was not there", path.display())
-    })
-}
-
 /// Puts our entry with these keys into the list; says what it did.
 ///
 /// # Errors
 /// Says why not; then the list is as it was.
-pub fn put_entry(place: &Place, keys: &Map<String, Value>) -> Result<String, InstallError> {
+pub fn put_entry(
+    hands: Hands,
+    place: &Place,
+    keys: &Map<String, Value>,
+) -> Result<String, InstallError> {
     let file = List::open(&first(place)?)?;
     if !file.list.has_entry() && file.drop_in().exists() {
         return Err(refused(&file.drop_in(), "the plugin is in the list by this file already"));
@@ -116,15 +95,14 @@ pub fn put_entry(place: &Place, keys: &Map<String, Value>) -> Result<String, Ins
     let mut list = file.list.clone();
     let change = list.put(keys).map_err(content(&file.path))?;
     let path = file.path.display();
-    match change {
-        Change::None => return Ok(format!("{path}: has the entry already")),
-        Change::Added => {
-            file.check_unchanged()?;
-            replace(&file.kept(), &file.text, file.permissions.clone())?;
-        }
-        Change::Updated => {}
+    if change == Change::None {
+        return Ok(format!("{path}: has the entry already"));
     }
-    file.write(&list.to_bytes())?;
+    sweep(hands, file.path.parent().unwrap_or(Path::new("/")))?;
+    if change == Change::Added {
+        file.keep(hands)?;
+    }
+    file.write(hands, &list.to_bytes())?;
     let kept = file.kept();
     Ok(match change {
         Change::Added => format!("{path}: entry added; as it was: {}", kept.display()),
@@ -137,7 +115,11 @@ pub fn put_entry(place: &Place, keys: &Map<String, Value>) -> Result<String, Ins
 ///
 /// # Errors
 /// Says why not; then nothing has changed.
-pub fn put_drop_in(place: &Place, keys: &Map<String, Value>) -> Result<String, InstallError> {
+pub fn put_drop_in(
+    hands: Hands,
+    place: &Place,
+    keys: &Map<String, Value>,
+) -> Result<String, InstallError> {
     let file = List::open(&first(place)?)?;
     if file.list.has_entry() {
         return Err(refused(&file.path, "the plugin is in the list already"));
@@ -151,21 +133,31 @@ pub fn put_drop_in(place: &Place, keys: &Map<String, Value>) -> Result<String, I
         Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error.into()),
     };
+    let keys = file.list.with_block(keys);
     let (entry, change) = match old {
         Some(mut entry) => {
-            let change = conflist::set(&mut entry, keys);
+            let change = conflist::set(&mut entry, &keys);
             (entry, change)
         }
-        None => (conflist::entry(keys), Change::Added),
+        None => (conflist::entry(&keys), Change::Added),
     };
     conflist::check_entry(&entry).map_err(content(&path))?;
     if change == Change::None {
         return Ok(format!("{}: has the entry already", path.display()));
     }
-    make_directory(path.parent().unwrap_or(Path::new("/")))?;
+    hands.make_directory(path.parent().unwrap_or(Path::new("/")))?;
     let text = conflist::pretty(&Value::Object(entry), "  ");
-    replace(&path, &text, Permissions::from_mode(0o644))?;
+    hands.replace(None, &path, &text, Permissions::from_mode(0o644))?;
     Ok(format!("{}: written", path.display()))
+}
+
+/// What was taken out.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// What was done with each list, for people.
+    pub said: Vec<String>,
+    /// Where the entries that were there had their pod records.
+    pub pod_dirs: BTreeSet<PathBuf>,
 }
 
 /// Takes our entry out of the list, or out of all lists of the directory and the folders beside them;
@@ -174,7 +166,7 @@ pub fn put_drop_in(place: &Place, keys: &Map<String, Value>) -> Result<String, I
 ///
 /// # Errors
 /// Says which file could not be read or written.
-pub fn take_entry(place: &Place) -> Result<Vec<String>, InstallError> {
+pub fn take_entry(hands: Hands, place: &Place) -> Result<Taken, InstallError> {
     let lists = match place {
         Place::File(path) if path.exists() => vec![path.clone()],
         Place::File(_) => vec![],
@@ -183,40 +175,47 @@ pub fn take_entry(place: &Place) -> Result<Vec<String>, InstallError> {
             configurations(directory)?.into_iter().filter(is_list).collect()
         }
     };
-    let mut said = Vec::new();
+    let mut taken = Taken::default();
     for path in lists {
         match List::open(&path) {
-            Ok(file) => said.extend(take_from(&file)?),
-            Err(error @ InstallError::Content { .. }) => said.push(format!("left alone: {error}")),
+            Ok(file) => take_from(hands, &file, &mut taken)?,
+            Err(error @ InstallError::Content { .. }) => {
+                taken.said.push(format!("left alone: {error}"));
+            }
             Err(error) => return Err(error),
         }
     }
-    Ok(said)
+    Ok(taken)
 }
 
-fn take_from(file: &List) -> Result<Vec<String>, InstallError> {
-    let mut said = Vec::new();
+fn take_from(hands: Hands, file: &List, taken: &mut Taken) -> Result<(), InstallError> {
     let mut list = file.list.clone();
-    if list.take() {
-        let kept = file.kept();
+    let kept = file.kept();
+    if let Some(entry) = list.take() {
+        taken.pod_dirs.extend(pod_dir(&entry).ok());
         let before = files::read(&kept, MAX_STDIN).ok();
         let same = |text: &Vec<u8>| Conflist::parse(text).is_ok_and(|before| before.says(&list));
-        match before.filter(same) {
-            Some(text) => {
-                file.write(&text)?;
-                remove(&kept)?;
-            }
-            None => file.write(&list.to_bytes())?,
-        }
-        said.push(format!("{}: entry removed", file.path.display()));
+        let text = before.filter(same).unwrap_or_else(|| list.to_bytes());
+        file.write(hands, &text)?;
+        taken.said.push(format!("{}: entry removed", file.path.display()));
+    }
+    // Also beside a list that another program has written anew, without us.
+    if hands.remove(&kept)? {
+        taken.said.push(format!("{}: removed", kept.display()));
     }
     let drop_in = file.drop_in();
-    if remove(&drop_in)? {
-        // Stays where others have files in it.
-        let _ = drop_in.parent().map(fs::remove_dir);
-        said.push(format!("{}: removed", drop_in.display()));
+    if let Ok(entry) = files::read(&drop_in, MAX_STDIN) {
+        taken.pod_dirs.extend(decode(&entry).and_then(|entry| pod_dir(&entry)).ok());
     }
-    Ok(said)
+    if hands.remove(&drop_in)? {
+        drop_in.parent().into_iter().for_each(|folder| hands.remove_directory(folder));
+        taken.said.push(format!("{}: removed", drop_in.display()));
+    }
+    Ok(())
+}
+
+fn sweep(hands: Hands, directory: &Path) -> Result<(), InstallError> {
+    if hands.dry { Ok(()) } else { Ok(replace::sweep(directory, SystemTime::now())?) }
 }
 
 /// The list that the runtime takes.
@@ -254,17 +253,6 @@ fn configurations(directory: &Path) -> Result<Vec<PathBuf>, InstallError> {
     }
     paths.sort();
     Ok(paths)
-}
-
-/// Removes a file; `false` if there is none.
-fn remove(path: &Path) -> Result<bool, InstallError> {
-    match fs::remove_file(path) {
-        Ok(()) => Ok(true),
-        Err(error) => match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(false),
-            _ => Err(ReplaceError::at(path)(error).into()),
-        },
-    }
 }
 
 #[cfg(test)]

@@ -8,17 +8,15 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::error::CniError;
 use super::record::{Identity, MAX_RECORD, PodRecord, SUFFIX};
-use super::replace::{self, ReplaceError, UNFINISHED};
+use super::replace::{self, ReplaceError};
 use crate::files::{self, FileError};
 
 /// The most files that are looked at in the directory. A node has some hundred pods.
 pub const MAX_FILES: usize = 65_536;
-/// After this time a file that is not finished has nobody any more who would finish it.
-const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// A directory of records, which need not exist.
 #[derive(Debug, Clone)]
@@ -136,16 +134,7 @@ impl Records {
     /// # Errors
     /// [`CniError::Io`] where the directory is there and cannot be read.
     pub fn sweep(&self, now: SystemTime) -> Result<(), CniError> {
-        for name in self.names()?.into_iter().filter(|name| name.starts_with(UNFINISHED)) {
-            let path = self.directory.join(name);
-            let written = fs::symlink_metadata(&path).and_then(|about| about.modified());
-            let age = written.ok().and_then(|then| now.duration_since(then).ok());
-            if age.is_some_and(|age| age > ABANDONED) {
-                // What stays is tried again next time.
-                let _ = fs::remove_file(&path);
-            }
-        }
-        Ok(())
+        replace::sweep(&self.directory, now).map_err(io_error)
     }
 
     fn names(&self) -> Result<Vec<String>, CniError> {
@@ -163,7 +152,8 @@ impl Records {
     }
 
     fn read(&self, path: &Path) -> Result<Read, CniError> {
-        let bytes = match files::read(path, MAX_RECORD) {
+        // A link is none of ours, whatever it leads to.
+        let bytes = match files::read_itself(path, MAX_RECORD) {
             Ok(bytes) => bytes,
             // Nor is there one below what is no directory: a pod whose ADD failed at that must go.
             Err(FileError::Io { source, .. })
@@ -173,6 +163,9 @@ impl Records {
                 ) =>
             {
                 return Ok(Read::Nothing);
+            }
+            Err(FileError::Io { source, .. }) if source.raw_os_error() == Some(libc::ELOOP) => {
+                return Ok(Read::Damaged("a symbolic link".into()));
             }
             Err(FileError::NotAFile { .. }) => return Ok(Read::Damaged("not a file".into())),
             Err(error) => return Err(CniError::Io(error.to_string())),

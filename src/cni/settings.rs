@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Component, PathBuf};
+use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
@@ -59,6 +60,24 @@ pub enum Redirect {
     Off,
 }
 
+impl Redirect {
+    /// What can be said, for people.
+    pub const WORDS: &str = "\"required\", \"preferred\", \"off\"";
+}
+
+impl FromStr for Redirect {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Redirect, ()> {
+        match text {
+            "required" => Ok(Redirect::Required),
+            "preferred" => Ok(Redirect::Preferred),
+            "off" => Ok(Redirect::Off),
+            _ => Err(()),
+        }
+    }
+}
+
 /// What our entry of the conflist says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -72,7 +91,7 @@ pub struct Settings {
     /// `clusterDNS`: the cluster's DNS, for pods whose servers the runtime does not tell.
     pub cluster_dns: Vec<IpAddr>,
     /// Each of them that is not the node's server already, with what stands in for it: `standIns`, in
-    /// the order of `clusterDNS`, or what [`standin::pairs`] derives. None where nothing is redirected.
+    /// the order of `clusterDNS`, or what [`standin::pairs`] derives.
     pub pairs: Vec<Pair>,
     /// `redirect`.
     pub redirect: Redirect,
@@ -106,11 +125,9 @@ impl Settings {
         };
         let given = addresses("standIns", &list("standIns")?.unwrap_or_default())?;
         let redirect = redirect(keys)?;
-        let pairs = match redirect {
-            Redirect::Off => vec![],
-            _ => standin::pairs(&cluster_dns, &given, &nameservers)
-                .map_err(|error| wrong("clusterDNS and standIns", error))?,
-        };
+        // Where it is off, too: a pod may ask for it.
+        let pairs = standin::pairs(&cluster_dns, &given, &nameservers)
+            .map_err(|error| wrong("clusterDNS and standIns", error))?;
         let magic_dns = get(keys, magic_dns::KEY).map(MagicDns::read).transpose()?;
         Ok(Settings {
             nameservers,
@@ -144,16 +161,9 @@ pub fn pod_dir(keys: &Map<String, Value>) -> Result<PathBuf, CniError> {
 
 fn redirect(keys: &Map<String, Value>) -> Result<Redirect, CniError> {
     let Some(value) = get(keys, "redirect") else { return Ok(Redirect::default()) };
-    match text("redirect", value)? {
-        "required" => Ok(Redirect::Required),
-        "preferred" => Ok(Redirect::Preferred),
-        "off" => Ok(Redirect::Off),
-        other => {
-            let what =
-                format_args!("{} is none of \"required\", \"preferred\", \"off\"", shown(other));
-            Err(wrong("redirect", what))
-        }
-    }
+    let word = text("redirect", value)?;
+    let unknown = |()| format!("{} is none of {}", shown(word), Redirect::WORDS);
+    word.parse().map_err(|error| wrong("redirect", unknown(error)))
 }
 
 fn search(keys: &Map<String, Value>) -> Result<Vec<String>, CniError> {

@@ -15,14 +15,18 @@ use super::error::CniError;
 use super::json::{decode, get, list, object, shown, text, wrong};
 use super::names::{ContainerId, InterfaceName, NetworkName};
 use super::record::MAX_ADDRESSES;
-use super::settings::{Settings, pod_dir};
+use super::settings::{Redirect, Settings, pod_dir};
 
-/// The annotation that leaves a pod alone where its value is `off`.
+/// The annotation by which a pod has its own `redirect`; `off` leaves it alone.
 pub const OPT_OUT: &str = "horizond.io/dns";
 /// The key under which containerd passes a pod's annotations on.
 const ANNOTATIONS: &str = "io.kubernetes.cri.pod-annotations";
 /// The key under which GC gets the attachments that remain.
 const VALID_ATTACHMENTS: &str = "cni.dev/valid-attachments";
+/// The same by the name that the specification first had for it. Runtimes write both.
+const ATTACHMENTS: &str = "cni.dev/attachments";
+/// Versions whose results write addresses under other keys.
+const OLD_RESULTS: [&str; 2] = ["0.1.0", "0.2.0"];
 
 /// A version of the CNI specification that is spoken here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,6 +124,7 @@ impl Conf {
             Some(_) => return Err(wrong("prevResult", "not an object")),
         };
         if let Some(previous) = &previous {
+            previous.check_version()?;
             previous.dns()?;
             previous.addresses()?;
         }
@@ -153,9 +158,14 @@ impl Runtime {
         Ok(Runtime { dns: dns.filter(|dns| !dns.is_empty()), annotations })
     }
 
+    /// What the pod says about its own redirect, sense or nonsense.
+    pub fn said(&self) -> Option<&str> {
+        self.annotations.get(OPT_OUT).map(|value| value.trim())
+    }
+
     /// Whether the pod is to be left alone.
     pub fn is_opted_out(&self) -> bool {
-        self.annotations.get(OPT_OUT).is_some_and(|value| value == "off")
+        self.said().and_then(|said| said.parse().ok()) == Some(Redirect::Off)
     }
 }
 
@@ -186,14 +196,39 @@ impl PrevResult {
         ips.iter().enumerate().map(|(i, ip)| address(&format!("prevResult.ips[{i}]"), ip)).collect()
     }
 
+    /// A runtime hands results on in the configuration's version. A plugin that delegates may have let
+    /// through one that is older, and is taken at its word where that says the same.
+    fn check_version(&self) -> Result<(), CniError> {
+        let version = get(&self.0, "cniVersion").and_then(Value::as_str).unwrap_or_default();
+        if !OLD_RESULTS.contains(&version) {
+            return Ok(());
+        }
+        let spoken = Version::ALL.map(Version::as_str).join(", ");
+        let what = format!("prevResult is of {version}; results are read here as in {spoken}");
+        Err(CniError::Version(what))
+    }
+
     /// The result to hand on: in this version, with this `dns` (without one where that says nothing),
     /// all else as it came.
     pub fn with_dns(mut self, version: Version, dns: &Dns) -> Value {
-        self.0.insert("cniVersion".into(), json!(version.as_str()));
         if dns.is_empty() {
             self.0.shift_remove("dns");
         } else {
             self.0.insert("dns".into(), dns.to_value());
+        }
+        self.in_version(version)
+    }
+
+    /// The result to hand on, in this version, with the `dns` that it came with.
+    pub fn in_version(mut self, version: Version) -> Value {
+        self.0.insert("cniVersion".into(), json!(version.as_str()));
+        // Before 1.0.0 an address goes with the version of IP, and a reader of then cannot do without.
+        let ips = self.0.get_mut("ips").filter(|_| version < Version::V1_0_0);
+        for ip in ips.and_then(Value::as_array_mut).into_iter().flatten() {
+            let family = address("ips", ip).map(|ip| if ip.is_ipv4() { "4" } else { "6" });
+            if let (Ok(family), Some(ip)) = (family, ip.as_object_mut()) {
+                ip.entry("version").or_insert_with(|| json!(family));
+            }
         }
         Value::Object(self.0)
     }
@@ -217,7 +252,7 @@ pub struct Cleanup {
     pub network: NetworkName,
     /// `podDir`.
     pub pod_dir: PathBuf,
-    /// `cni.dev/valid-attachments`: who remains. `None` where GC was not told, and may drop nothing.
+    /// `cni.dev/valid-attachments`, or `cni.dev/attachments`: who remains. `None` where GC was not told, and may drop nothing.
     pub attachments: Option<Vec<Attachment>>,
 }
 
@@ -237,7 +272,10 @@ impl Cleanup {
     /// Whatever is wrong with these keys; the others are not looked at.
     pub fn parse(stdin: &[u8]) -> Result<Cleanup, CniError> {
         let keys = decode(stdin)?;
-        let remaining = get(&keys, VALID_ATTACHMENTS).map(attachments).transpose()?;
+        let told = [VALID_ATTACHMENTS, ATTACHMENTS]
+            .into_iter()
+            .find_map(|key| get(&keys, key).map(|value| (key, value)));
+        let remaining = told.map(|(key, value)| attachments(key, value)).transpose()?;
         Ok(Cleanup {
             version: Version::read(&keys)?,
             network: network(&keys)?,
@@ -247,19 +285,21 @@ impl Cleanup {
     }
 }
 
-fn attachments(value: &Value) -> Result<Vec<Attachment>, CniError> {
+/// The attachments of a list. One whose names are none that a record could have has none.
+fn attachments(key: &str, value: &Value) -> Result<Vec<Attachment>, CniError> {
     let read = |(i, value): (usize, &Value)| {
-        let path = format!("{VALID_ATTACHMENTS}[{i}]");
+        let path = format!("{key}[{i}]");
         let keys = object(&path, value)?;
         let name = |key: &str| {
             let path = format!("{path}.{key}");
             get(keys, key).ok_or_else(|| wrong(&path, "missing")).and_then(|v| text(&path, v))
         };
-        let container = ContainerId::new(name("containerID")?).map_err(|e| wrong(&path, e))?;
-        let interface = InterfaceName::new(name("ifname")?).map_err(|e| wrong(&path, e))?;
-        Ok(Attachment { container, interface })
+        let (container, interface) = (name("containerID")?, name("ifname")?);
+        let names = ContainerId::new(container).ok().zip(InterfaceName::new(interface).ok());
+        Ok(names.map(|(container, interface)| Attachment { container, interface }))
     };
-    list(VALID_ATTACHMENTS, value)?.iter().enumerate().map(read).collect()
+    let all = list(key, value)?.iter().enumerate().map(read);
+    all.filter_map(Result::transpose).collect()
 }
 
 fn network(keys: &Map<String, Value>) -> Result<NetworkName, CniError> {

@@ -43,6 +43,13 @@ pub struct Outcome {
     pub failed: bool,
 }
 
+impl Outcome {
+    /// An error before a word of the runtime's was understood.
+    pub fn of(error: &CniError) -> Outcome {
+        Outcome { stdout: error.to_json(Version::LATEST), warnings: vec![], failed: true }
+    }
+}
+
 /// Does what a runtime asks for. `call` is what it says in the environment, `stdin` what it says on
 /// standard input.
 pub fn run(
@@ -77,10 +84,11 @@ fn dispatch(
         }
         Call::Check(attach) => check::check(&attach, Conf::parse(stdin)?, redirector).map(silently),
         Call::Del(detach) => {
-            del::del(&detach, &Cleanup::parse(stdin)?, redirector, warnings).map(silently)
+            del::del(&detach, &Cleanup::parse(stdin)?, redirector, now, warnings);
+            Ok(String::new())
         }
         Call::Gc => gc::gc(&Cleanup::parse(stdin)?, now, warnings).map(silently),
-        Call::Status => status::status(&Conf::parse(stdin)?).map(silently),
+        Call::Status => status::status(&Conf::parse(stdin)?, redirector).map(silently),
         Call::Version => Ok(version(stdin)),
     }
 }

@@ -10,6 +10,7 @@
 //! runtime. They need CAP_NET_ADMIN and Linux 5.2 (chains of type `route` in family `inet`).
 
 use std::io;
+use std::net::IpAddr;
 
 mod attr;
 mod expr;
@@ -70,6 +71,17 @@ pub enum NftError {
         source: io::Error,
         /// The kernel's own words, if any.
         text: Option<String>,
+    },
+    /// The node's table is there, but it does not lead this stand-in to its cluster DNS address.
+    #[error(
+        "the rules on this node do not lead {stand_in} to {cluster}: the daemon's [node] steer must have \
+         \"cni\", and its cluster_dns and stand_ins must be the plugin's clusterDNS and standIns"
+    )]
+    NotLed {
+        /// The address of the cluster's DNS.
+        cluster: IpAddr,
+        /// What stands in for it.
+        stand_in: IpAddr,
     },
     /// The addresses asked for make no sense together; nothing was tried.
     #[error(transparent)]

@@ -1,10 +1,23 @@
-//! epoll(7) and eventfd(2).
+//! epoll(7), eventfd(2), and poll(2) for one descriptor.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use super::check;
+
+/// Waits until a read of any kind of file would not block: there is something, its end, or an error.
+/// `false` if that is not so within `patience`, which is rounded up to milliseconds.
+///
+/// # Errors
+/// What poll(2) says; EINTR where a signal came first.
+pub fn wait_readable(fd: impl AsFd, patience: Duration) -> io::Result<bool> {
+    let mut asked = libc::pollfd { fd: fd.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let patience_ms = patience.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(i32::MAX);
+    // SAFETY: the pointer and the count describe one pollfd, which the call fills; the descriptor is open
+    // for its duration.
+    Ok(check(unsafe { libc::poll(&mut asked, 1, patience_ms) })? > 0)
+}
 
 /// What a descriptor is watched for; level-triggered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

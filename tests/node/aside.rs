@@ -42,7 +42,7 @@ struct Place {
 
 impl Place {
     fn new(mode: &'static str) -> Place {
-        let lab = Lab::new();
+        let lab = Lab::alone();
         nft(&lab.node, KUBE_PROXY);
         // As a node has it; who asks a Service from there needs any route at all.
         lab.node.ip(&format!("route add default via {INTERNET}\n"));

@@ -19,6 +19,7 @@ use tempfile::TempDir;
 
 use crate::netns::{self, Netns};
 use crate::process::checked_with_input;
+use crate::turns::Turn;
 
 /// Programs that the tests need, with the Debian package of each.
 pub const TOOLS: &[(&str, &str)] = &[
@@ -87,6 +88,7 @@ const LINKS: [Link; 5] = [
 /// A node and its neighbours. Dropping it removes them, after a panic too.
 pub struct Lab {
     directory: TempDir,
+    _turn: Turn,
     pub node: Netns,
     pub pod: Netns,
     pub stranger: Netns,
@@ -98,6 +100,15 @@ pub struct Lab {
 impl Lab {
     /// Makes the namespaces, links, addresses and routes; starts no server.
     pub fn new() -> Self {
+        Self::with(Turn::take(false))
+    }
+
+    /// The same for a test beside which no other runs: one that measures, or floods.
+    pub fn alone() -> Self {
+        Self::with(Turn::take(true))
+    }
+
+    fn with(turn: Turn) -> Self {
         static ONCE: Once = Once::new();
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         require_root_and_tools();
@@ -106,6 +117,7 @@ impl Lab {
         let name =
             |role: &str| Netns::named(format!("{PREFIX}{}-{number}-{role}", std::process::id()));
         let lab = Self {
+            _turn: turn,
             directory: TempDir::with_prefix("horizond-node-").unwrap(),
             node: name("node"),
             pod: name("pod"),

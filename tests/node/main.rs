@@ -20,6 +20,7 @@ mod pod;
 mod process;
 mod servers;
 mod tap;
+mod turns;
 mod witness;
 
 mod access;

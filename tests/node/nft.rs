@@ -185,6 +185,18 @@ fn the_way_around_is_there_before_the_daemon_and_after_it() {
     let before = handles(node);
     assert!(!node.run(|| steer::ensure_fallback(&pairs())).unwrap());
     assert_eq!(handles(node), before, "what is there stays");
+    assert!(node.run(|| steer::has_fallback(&pairs())).unwrap());
+    // One that leads elsewhere would leave the pod without an answer.
+    let other = vec![(pairs()[0].0, "169.254.20.99".parse().unwrap())];
+    let error = node.run(|| steer::ensure_fallback(&other)).unwrap_err();
+    let text = "the rules on this node do not lead 169.254.20.99 to 10.100.0.10: the daemon's";
+    assert!(error.to_string().starts_with(text), "{error}");
+    assert!(node.run(|| steer::has_fallback(&other)).is_err());
+    assert_eq!(handles(node), before);
+    nft(node, "add table inet horizond_node { flags dormant; }\n");
+    assert!(!node.run(|| steer::has_fallback(&pairs())).unwrap(), "one that is switched off");
+    let error = node.run(|| steer::ensure_fallback(&pairs())).unwrap_err();
+    assert!(error.to_string().contains("File exists"), "{error}");
     let table = install(node, plan());
     table.retire().unwrap();
     assert!(present());
@@ -242,7 +254,7 @@ fn a_table_that_another_process_owns_is_refused_whole() {
     let before = ruleset(&lab.pod);
     let error = lab.pod.run(|| redirect::add(&pairs()).unwrap_err());
     let text = error.to_string();
-    assert!(text.starts_with("cannot find the table inet horizond: not permitted"), "{text}");
+    assert!(text.starts_with("cannot make the table inet horizond: not permitted"), "{text}");
     assert!(text.contains("no other process may own the table"), "{text}");
     assert_eq!(ruleset(&lab.pod), before, "nothing was changed");
     drop(owner);
@@ -263,8 +275,9 @@ fn a_reader_beside_a_writer_sees_whole_tables_only() {
     pod.run(|| redirect::add(&many(32))).unwrap();
     thread::scope(|scope| {
         let writer = scope.spawn(|| {
-            for _ in 0..50 {
-                pod.run(|| redirect::add(&many(32))).unwrap();
+            // What is there already would not be written again.
+            for last in [30, 32].into_iter().cycle().take(50) {
+                pod.run(|| redirect::add(&many(last))).unwrap();
             }
         });
         // The reading is of several lists: a swap between them makes it not whole, a swap within

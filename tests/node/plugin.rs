@@ -5,9 +5,15 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::lab::{Lab, NODE_V4, NODE_V6};
+use horizond::node::nft::steer::{NodeTable, Plan};
+
+use crate::lab::{COREDNS, Lab, NODE_V4, NODE_V6};
 use crate::pod::Pod;
-use crate::steering::{CLUSTER_V4, CLUSTER_V6, STAND_IN_V4, STAND_IN_V6, nft, ruleset};
+use crate::process::{PATIENCE, wait_for};
+use crate::steering::{
+    CLUSTER, CLUSTER_V4, CLUSTER_V6, COREDNS_V6, KUBE_PROXY, STAND_IN_V4, STAND_IN_V6, ip, nft,
+    pairs, ruleset,
+};
 use crate::witness::Witness;
 
 /// What the node's server answers.
@@ -18,7 +24,7 @@ struct Place {
     lab: Lab,
     pod: Pod,
     records: tempfile::TempDir,
-    _server: Witness,
+    _server: Option<Witness>,
 }
 
 impl Place {
@@ -29,9 +35,28 @@ impl Place {
              addr add {NODE_V6}/128 dev lo nodad\naddr add {STAND_IN_V6}/128 dev lo nodad\n"
         ));
         let addresses = [NODE_V4, NODE_V6, STAND_IN_V4, STAND_IN_V6];
-        let _server = Witness::start(&lab.node, NODE, &addresses);
+        let server = Witness::start(&lab.node, NODE, &addresses);
+        // What the daemon does, which answers for as long as the test lasts.
+        let plan = Plan::new(vec![], pairs(), vec![]).unwrap();
+        lab.node.run(|| NodeTable::install(plan)).unwrap();
+        nft(
+            &lab.node,
+            &format!(
+                "add element inet horizond_node alive4 {{ {STAND_IN_V4} timeout 1h }}\n\
+                 add element inet horizond_node alive6 {{ {STAND_IN_V6} timeout 1h }}\n"
+            ),
+        );
+        Self::of(lab, Some(server))
+    }
+
+    /// One whose daemon has never run.
+    fn bare() -> Self {
+        Self::of(Lab::new(), None)
+    }
+
+    fn of(lab: Lab, server: Option<Witness>) -> Self {
         let (pod, records) = (Pod::new(&lab), tempfile::tempdir().unwrap());
-        Self { lab, pod, records, _server }
+        Self { lab, pod, records, _server: server }
     }
 
     fn netns(&self) -> String {
@@ -40,6 +65,24 @@ impl Place {
 
     /// Has the plugin called on the node for the pod's interface, in the pod's namespace or another's.
     fn call_in(&self, netns: &str, verb: &str, more: Value) -> Output {
+        self.call_as(netns, verb, more, &[])
+    }
+
+    /// Likewise with these variables, instead of the usual ones.
+    fn call_as(&self, netns: &str, verb: &str, more: Value, set: &[(&str, &str)]) -> Output {
+        let command = Command::new(env!("CARGO_BIN_EXE_horizond-cni"));
+        self.call_by(command, netns, verb, more, set)
+    }
+
+    /// Likewise by this command.
+    fn call_by(
+        &self,
+        mut command: Command,
+        netns: &str,
+        verb: &str,
+        more: Value,
+        set: &[(&str, &str)],
+    ) -> Output {
         let mut conf = json!({
             "cniVersion": "1.1.0", "name": "cbr0", "type": "horizond-cni",
             "podDir": self.records.path(), "redirect": "required",
@@ -47,11 +90,11 @@ impl Place {
             "prevResult": {"cniVersion": "1.1.0", "ips": [{"address": "10.244.1.5/24"}]},
         });
         conf.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_horizond-cni"));
         command
             .env_clear()
             .envs([("CNI_COMMAND", verb), ("CNI_CONTAINERID", "c1"), ("CNI_NETNS", netns)])
             .envs([("CNI_IFNAME", "eth0"), ("CNI_PATH", "/opt/cni/bin")])
+            .envs(set.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -97,6 +140,7 @@ impl Place {
 fn a_pod_is_redirected_from_add_to_del() {
     let place = Place::new();
     let both = [CLUSTER_V4, CLUSTER_V6];
+    let rules = ruleset(&place.lab.node);
     place.expect(&both, "");
     place.call("ADD", json!({}));
     place.expect(&both, NODE);
@@ -104,8 +148,7 @@ fn a_pod_is_redirected_from_add_to_del() {
     let pairs = json!([[CLUSTER_V4, STAND_IN_V4], [CLUSTER_V6, STAND_IN_V6]]);
     assert_eq!(place.record().unwrap()["redirect"], pairs);
     place.call("CHECK", json!({}));
-    // Nothing happened in the node's own namespace.
-    assert_eq!(ruleset(&place.lab.node), "");
+    assert_eq!(ruleset(&place.lab.node), rules, "nothing happened in the node's own namespace");
     place.call("DEL", json!({}));
     place.expect(&both, "");
     assert_eq!((ruleset(&place.lab.pod).as_str(), place.record()), ("", None));
@@ -149,7 +192,7 @@ fn pods_that_are_left_alone_and_nameservers_that_are_not_the_clusters() {
 
 #[test]
 fn the_nodes_namespace_and_one_that_is_gone() {
-    let place = Place::new();
+    let place = Place::bare();
     let own = format!("/run/netns/{}", place.lab.node.name());
     let output = place.call_in(&own, "ADD", json!({}));
     let error: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -161,4 +204,134 @@ fn the_nodes_namespace_and_one_that_is_gone() {
     let output = place.call_in("/run/netns/hz-none", "DEL", json!({}));
     assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty());
     assert_eq!(place.record(), None);
+}
+
+/// A container's second attachment, in the same namespace.
+const SECOND: [(&str, &str); 1] = [("CNI_IFNAME", "net1")];
+
+#[test]
+fn a_pod_of_a_node_whose_daemon_never_ran_is_answered_by_the_cluster() {
+    let lab = Lab::new();
+    nft(&lab.node, KUBE_PROXY);
+    let _cluster = Witness::start(&lab.coredns, CLUSTER, &[COREDNS, COREDNS_V6]);
+    let place = Place::of(lab, None);
+    wait_for("IPv6", PATIENCE, || {
+        let dig = place.pod.dig(&format!("+timeout=1 +tries=1 @{COREDNS_V6} who.example A"));
+        (dig.data("A").concat() == CLUSTER).then_some(())
+    });
+    let both = [CLUSTER_V4, CLUSTER_V6];
+    place.call("ADD", json!({}));
+    assert!(ruleset(&place.lab.pod).contains(STAND_IN_V4), "it is redirected");
+    place.expect(&both, CLUSTER);
+    place.call("CHECK", json!({}));
+    // And when somebody has flushed the node's rules, that is seen, and mended by the next pod's ADD.
+    nft(&place.lab.node, "delete table inet horizond_node\n");
+    place.expect(&both, "");
+    place.fails("CHECK", 102);
+    place.call("ADD", json!({}));
+    place.expect(&both, CLUSTER);
+}
+
+#[test]
+fn rules_of_a_daemon_that_has_other_addresses() {
+    let place = Place::bare();
+    let other = vec![(ip(CLUSTER_V4), ip("169.254.20.99"))];
+    let plan = Plan::new(vec![], other, vec![]).unwrap();
+    place.lab.node.run(|| NodeTable::install(plan)).unwrap();
+    let rules = ruleset(&place.lab.node);
+    let why = "the rules on this node do not lead 169.254.20.11 to 10.100.0.10";
+    let told = |output: &Output| String::from_utf8_lossy(&output.stdout).contains(why);
+    let output = place.call_in(&place.netns(), "ADD", json!({}));
+    assert!(!output.status.success() && told(&output), "{output:?}");
+    let output = place.call_in(&place.netns(), "STATUS", json!({}));
+    assert!(!output.status.success() && told(&output), "{output:?}");
+    assert_eq!((ruleset(&place.lab.pod).as_str(), place.record()), ("", None));
+    let output = place.call_in(&place.netns(), "ADD", json!({"redirect": "preferred"}));
+    assert!(output.status.success() && String::from_utf8_lossy(&output.stderr).contains(why));
+    assert_eq!(ruleset(&place.lab.pod), "");
+    assert_eq!(place.record().unwrap()["redirect"], json!([]));
+    assert_eq!(ruleset(&place.lab.node), rules, "the daemon's rules are its own");
+    place.call("STATUS", json!({"redirect": "preferred"}));
+}
+
+#[test]
+fn attachments_made_side_by_side_are_all_redirected() {
+    let place = Place::bare();
+    let netns = place.netns();
+    let network = |n: usize| {
+        json!({"name": format!("net{n}"), "clusterDNS": [format!("10.100.1.{n}")],
+            "standIns": [format!("169.254.21.{n}")], "redirect": "required"})
+    };
+    let all = |verb: &str| {
+        std::thread::scope(|scope| {
+            let one = |n| {
+                let (place, netns, verb) = (&place, &netns, verb);
+                scope.spawn(move || {
+                    let name = format!("net{n}");
+                    place.call_as(netns, verb, network(n), &[("CNI_IFNAME", &name)])
+                })
+            };
+            let calls: Vec<_> = (1..=8).map(one).collect();
+            for call in calls {
+                let output = call.join().unwrap();
+                assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+            }
+        });
+    };
+    // Each has its own addresses to lead, and the first one's table would lack the others'.
+    let pairs = (1..=8).map(|n| (ip(&format!("10.100.1.{n}")), ip(&format!("169.254.21.{n}"))));
+    let plan = Plan::new(vec![], pairs.collect(), vec![]).unwrap();
+    place.lab.node.run(|| NodeTable::install(plan)).unwrap();
+    for _ in 0..5 {
+        all("ADD");
+        let rules = ruleset(&place.lab.pod);
+        for n in 1..=8 {
+            assert!(rules.contains(&format!("ip daddr set 169.254.21.{n}\n")), "{n}: {rules}");
+        }
+        all("CHECK");
+        all("DEL");
+        assert_eq!(ruleset(&place.lab.pod), "");
+    }
+}
+
+#[test]
+fn a_second_attachment_shares_the_redirect_and_takes_none_away() {
+    let place = Place::new();
+    let netns = place.netns();
+    let second = |verb: &str| {
+        let output = place.call_as(&netns, verb, json!({"name": "net2"}), &SECOND);
+        assert!(output.status.success() && output.stderr.is_empty(), "{verb}: {output:?}");
+    };
+    place.call("ADD", json!({}));
+    let rules = ruleset(&place.lab.pod);
+    second("ADD");
+    assert_eq!(ruleset(&place.lab.pod), rules, "not twice");
+    second("DEL");
+    place.expect(&[CLUSTER_V4, CLUSTER_V6], NODE);
+    place.call("CHECK", json!({}));
+    // The other way round: the first one goes first.
+    second("ADD");
+    place.call("DEL", json!({}));
+    place.expect(&[CLUSTER_V4, CLUSTER_V6], NODE);
+    second("CHECK");
+    second("DEL");
+    assert_eq!(ruleset(&place.lab.pod), "");
+}
+
+#[test]
+fn without_the_capability_add_says_so_and_leaves_nothing() {
+    let place = Place::bare();
+    let netns = place.netns();
+    for (redirect, succeeds) in [("required", false), ("preferred", true)] {
+        let mut command = Command::new("/usr/bin/setpriv");
+        command.args(["--bounding-set", "-net_admin", env!("CARGO_BIN_EXE_horizond-cni")]);
+        let output = place.call_by(command, &netns, "ADD", json!({"redirect": redirect}), &[]);
+        assert_eq!(output.status.success(), succeeds, "{output:?}");
+        let text = if succeeds { &output.stderr } else { &output.stdout };
+        let text = String::from_utf8_lossy(text);
+        assert!(text.contains("CAP_NET_ADMIN"), "{text}");
+        assert_eq!(ruleset(&place.lab.pod), "");
+        assert_eq!(ruleset(&place.lab.node), "");
+        assert_eq!(place.record().is_some(), succeeds);
+    }
 }

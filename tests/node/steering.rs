@@ -26,10 +26,10 @@ pub const CLUSTER_V6: &str = "fd00:10:100::10";
 /// What stands in for it on the node.
 pub const STAND_IN_V4: &str = "169.254.20.11";
 pub const STAND_IN_V6: &str = "fd00:5353::11";
-const COREDNS_V6: &str = "fd00:10:96::10";
+pub const COREDNS_V6: &str = "fd00:10:96::10";
 /// What the servers answer.
 const NODE: &str = "192.0.2.10";
-const CLUSTER: &str = "192.0.2.96";
+pub const CLUSTER: &str = "192.0.2.96";
 /// After the last beat pods must get answers again within this.
 const STEP_ASIDE: Duration = Duration::from_secs(1);
 

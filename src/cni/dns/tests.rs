@@ -81,7 +81,10 @@ fn result_of_add() {
     let bare = dns("10.96.0.10", "", "", "");
     let magic = r#"{"magic_dns":{"enable":true,"nameservers":["10.2.0.1"],
         "search_domains":["c.binrc.com"]}}"#;
-    let magic_off = r#"{"magic_dns":{"enable":false,"search_domains":["c.binrc.com"]}}"#;
+    let based = r#"{"magic_dns":{"enable":true,"base_domain":"cluster.local"}}"#;
+    let based_too = r#"{"dns":{"domain":"d"},"magic_dns":{"enable":true,"base_domain":"b"}}"#;
+    let magic_off =
+        r#"{"magic_dns":{"enable":false,"base_domain":"b","search_domains":["c.binrc.com"]}}"#;
     let own = r#"{"nameservers":["169.254.20.9","fd00::1"],"search":["own"],"options":["o"],
         "magic_dns":{"enable":true,"search_domains":["c.binrc.com"]}}"#;
     let standard = r#"{"dns":{"nameservers":["169.254.20.12"],"domain":"d","search":["s"]}}"#;
@@ -98,6 +101,8 @@ fn result_of_add() {
         (own, None, &previous, dns("169.254.20.9 fd00::1", "own", "o", "prev.domain")),
         (magic, None, &previous, dns("169.254.20.10", "c.binrc.com", "rotate", "prev.domain")),
         (magic, Some(&pod), &none, dns("169.254.20.10", "shop.svc svc", "ndots:5", "")),
+        (based, None, &previous, dns("169.254.20.10", "prev", "rotate", "cluster.local")),
+        (based_too, None, &none, dns("169.254.20.10", "", "", "d")),
         (magic_off, None, &none, dns("169.254.20.10", "", "", "")),
         (standard, None, &previous, dns("169.254.20.12", "s", "rotate", "d")),
     ] {

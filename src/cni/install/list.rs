@@ -1,12 +1,13 @@
 //! A list of plugins in its file, and the files beside it that are ours.
 
 use std::fs::{self, Permissions};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{InstallError, content, refused};
+use super::{Hands, InstallError, content, refused};
 use crate::cni::conflist::Conflist;
 use crate::cni::json::MAX_STDIN;
-use crate::cni::replace::{ReplaceError, replace};
+use crate::cni::replace::ReplaceError;
 use crate::files;
 
 /// What is added to a list's file name for the one that is kept.
@@ -18,23 +19,28 @@ const DROP_IN: &str = "90-horizond-cni.conf";
 pub(super) struct List {
     /// Where it is, links followed.
     pub path: PathBuf,
+    /// Where the runtime finds it.
+    named: PathBuf,
     /// As it was read.
     pub text: Vec<u8>,
     /// The file's.
     pub permissions: Permissions,
+    /// Its user and group.
+    pub owner: (u32, u32),
     /// As it was understood.
     pub list: Conflist,
 }
 
 impl List {
     /// Reads it.
-    pub fn open(path: &Path) -> Result<List, InstallError> {
+    pub fn open(named: &Path) -> Result<List, InstallError> {
         // A link stays one: what it leads to is replaced.
-        let path = fs::canonicalize(path).map_err(ReplaceError::at(path))?;
+        let path = fs::canonicalize(named).map_err(ReplaceError::at(named))?;
         let text = read_whole(&path)?;
-        let permissions = fs::metadata(&path).map_err(ReplaceError::at(&path))?.permissions();
+        let about = fs::metadata(&path).map_err(ReplaceError::at(&path))?;
+        let (permissions, owner) = (about.permissions(), (about.uid(), about.gid()));
         let list = Conflist::parse(&text).map_err(content(&path))?;
-        Ok(List { path, text, permissions, list })
+        Ok(List { path, named: named.to_owned(), text, permissions, owner, list })
     }
 
     /// Where it is kept as it was without us.
@@ -44,19 +50,25 @@ impl List {
         path.into()
     }
 
-    /// Where our file in the folder of its name is.
+    /// Where our file in the folder of its name is: beside the name that the runtime opens.
     pub fn drop_in(&self) -> PathBuf {
-        self.path.with_file_name(self.list.name().as_str()).join(DROP_IN)
+        self.named.with_file_name(self.list.name().as_str()).join(DROP_IN)
     }
 
     /// Puts another text in its place, if that still has what was read.
-    pub fn write(&self, text: &[u8]) -> Result<(), InstallError> {
+    pub fn write(&self, hands: Hands, text: &[u8]) -> Result<(), InstallError> {
         self.check_unchanged()?;
-        Ok(replace(&self.path, text, self.permissions.clone())?)
+        hands.replace(Some(self.owner), &self.path, text, self.permissions.clone())
+    }
+
+    /// Keeps it as it was read.
+    pub fn keep(&self, hands: Hands) -> Result<(), InstallError> {
+        self.check_unchanged()?;
+        hands.replace(Some(self.owner), &self.kept(), &self.text, self.permissions.clone())
     }
 
     /// Others write it too, when their network starts.
-    pub fn check_unchanged(&self) -> Result<(), InstallError> {
+    fn check_unchanged(&self) -> Result<(), InstallError> {
         if read_whole(&self.path)? == self.text {
             return Ok(());
         }

@@ -94,16 +94,17 @@ fn what_is_damaged_is_told_and_replaced_by_its_owner_alone() {
 }
 
 #[test]
-fn what_was_never_finished_is_swept_after_an_hour() {
+fn a_link_is_no_record() {
     let home = tempfile::tempdir().unwrap();
-    let records = Records::new(home.path());
-    let (unfinished, other) = (home.path().join(".horizond-1-0"), home.path().join(".hidden"));
-    fs::write(&unfinished, "").unwrap();
-    fs::write(&other, "").unwrap();
-    let written = fs::metadata(&unfinished).unwrap().modified().unwrap();
-    records.sweep(written + ABANDONED).unwrap();
-    assert!(unfinished.exists());
-    records.sweep(written + ABANDONED + Duration::from_secs(1)).unwrap();
-    assert!(!unfinished.exists() && other.exists());
-    Records::new(&home.path().join("none")).sweep(written).unwrap();
+    let records = Records::new(&home.path().join("pods"));
+    let one = identity("n", "one");
+    records.write(&one, &record(&one)).unwrap();
+    let elsewhere = home.path().join("elsewhere");
+    fs::rename(records.path(&one), &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, records.path(&one)).unwrap();
+    assert_eq!(records.find(&one).unwrap(), Found::Damaged("a symbolic link".into()));
+    let before = fs::read(&elsewhere).unwrap();
+    records.write(&one, &PodRecord { when_unix_s: 7, ..record(&one) }).unwrap();
+    assert!(!records.path(&one).is_symlink());
+    assert_eq!(fs::read(&elsewhere).unwrap(), before);
 }

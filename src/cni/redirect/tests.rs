@@ -10,7 +10,7 @@ fn wanted_for(keys: Value, runtime: Value) -> String {
     conf.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
     conf["runtimeConfig"] = runtime;
     let conf = Conf::parse(conf.to_string().as_bytes()).unwrap();
-    let pairs = wanted(&conf.settings, &conf.runtime);
+    let pairs = wanted(&conf.settings, &conf.runtime).pairs;
     pairs.iter().map(|(a, b)| format!("{a}>{b}")).collect::<Vec<_>>().join(" ")
 }
 
@@ -40,6 +40,8 @@ fn pods_that_are_left_alone() {
         annotated("horizond.io/dns", "off"),
         annotated("sidecar.istio.io/status", "{\"initContainers\":[\"istio-init\"]}"),
         annotated("ambient.istio.io/redirection", "enabled"),
+        annotated("kuma.io/builtin-dns", "enabled"),
+        annotated("consul.hashicorp.com/transparent-proxy-status", "waiting"),
     ] {
         assert_eq!(wanted_for(json!({"redirect": "required"}), runtime.clone()), "", "{runtime}");
     }
@@ -47,6 +49,7 @@ fn pods_that_are_left_alone() {
         annotated("horizond.io/dns", "on"),
         annotated("sidecar.istio.io/inject", "false"),
         annotated("ambient.istio.io/redirection", "disabled"),
+        annotated("kuma.io/builtin-dns", "disabled"),
     ] {
         let one = "10.96.0.10>169.254.20.11";
         assert_eq!(wanted_for(json!({}), runtime.clone()), one, "{runtime}");
@@ -56,7 +59,7 @@ fn pods_that_are_left_alone() {
 
 #[test]
 fn the_nodes_own_namespace_is_never_touched() {
-    let refused = |path: &str| within(Path::new(path), || Ok(())).unwrap_err();
+    let refused = |path: &str| Entrance::open(Path::new(path)).unwrap_err();
     assert!(matches!(refused("/proc/self/ns/net"), RedirectError::Node { .. }));
     // The rules are of one process; a thread's file is the same namespace.
     assert!(matches!(refused("/proc/thread-self/ns/net"), RedirectError::Node { .. }));
@@ -67,12 +70,17 @@ fn what_is_no_namespace() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let error = within(&file, || Ok(())).unwrap_err();
+    let error = Entrance::open(&file).unwrap().unwrap().within(|| Ok(())).unwrap_err();
     assert!(matches!(error, RedirectError::Enter { .. }), "{error}");
-    assert!(within(&home.path().join("none"), || Ok(())).unwrap().is_none());
-    let pairs = [("10.96.0.10".parse().unwrap(), "169.254.20.11".parse().unwrap())];
-    let none = home.path().join("none");
-    assert!(matches!(Nft.add(&none, &pairs), Err(RedirectError::Gone { .. })));
-    assert!(!Nft.present(&none, &pairs).unwrap());
-    Nft.remove(&none).unwrap();
+    assert!(Nft.hold(&home.path().join("none")).unwrap().is_none());
+}
+
+#[test]
+fn one_attachment_at_a_time() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let first = Entrance::open(file.path()).unwrap().unwrap();
+    let error = Entrance::open(file.path()).unwrap_err();
+    assert!(error.to_string().ends_with("locked by another process for more than 2s"), "{error}");
+    drop(first);
+    assert!(Entrance::open(file.path()).unwrap().is_some());
 }

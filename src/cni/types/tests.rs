@@ -53,8 +53,39 @@ fn the_result_is_handed_on_with_all_its_keys() {
     expected["dns"] = json!({"nameservers": ["169.254.20.10"]});
     assert_eq!(hand_on(Version::V1_0_0, &dns), expected);
     expected["cniVersion"] = json!("0.4.0");
+    expected["ips"][0]["version"] = json!("4");
     expected.as_object_mut().unwrap().remove("dns");
     assert_eq!(hand_on(Version::V0_4_0, &Dns::default()), expected);
+}
+
+#[test]
+fn a_result_of_another_version() {
+    let of = |version: &str, ips: Value| {
+        let previous = json!({"cniVersion": version, "ips": ips});
+        Conf::parse(&with("prevResult", previous)).map(|conf| conf.previous.unwrap())
+    };
+    // A newer one has no version of IP, an older one has, and what is there stays.
+    let ips = json!([{"address": "10.0.0.5/24"}, {"address": "fd00::5/64", "interface": 0},
+        {"address": "10.0.0.6/24", "version": "4"}]);
+    let mut old = ips.clone();
+    old[0]["version"] = json!("4");
+    old[1]["version"] = json!("6");
+    for (version, expected) in [
+        (Version::V0_3_1, &old),
+        (Version::V0_4_0, &old),
+        (Version::V1_0_0, &ips),
+        (Version::V1_1_0, &ips),
+    ] {
+        let result = of("1.0.0", ips.clone()).unwrap().in_version(version);
+        assert_eq!(result, json!({"cniVersion": version.as_str(), "ips": expected}));
+    }
+    let kept = of("0.4.0", old.clone()).unwrap().in_version(Version::V1_1_0);
+    assert_eq!(kept["ips"], old);
+    for version in ["0.1.0", "0.2.0"] {
+        let error = of(version, json!(null)).unwrap_err();
+        assert_eq!(error.code(), 1);
+        assert!(error.details().starts_with(&format!("prevResult is of {version}")), "{error:?}");
+    }
 }
 
 #[test]
@@ -72,7 +103,7 @@ fn what_may_be_absent() {
         json!({}),
         json!({"dns": null}),
         json!({"dns": {"Servers": null, "Searches": null, "Options": null}}),
-        json!({"io.kubernetes.cri.pod-annotations": {"horizond.io/dns": "on", "x": 1}}),
+        json!({"io.kubernetes.cri.pod-annotations": {"horizond.io/dns": "Off", "x": 1}}),
     ] {
         let conf = Conf::parse(&with("runtimeConfig", runtime)).unwrap();
         assert_eq!(conf.runtime.dns, None);
@@ -164,5 +195,27 @@ fn attachments_that_remain() {
         let error = read(value).unwrap_err();
         assert_eq!((error.code(), error.details()), (7, &*format!("{VALID_ATTACHMENTS}{details}")));
     }
-    assert!(read(json!([{"containerID": "../a", "ifname": "eth0"}])).is_err());
+    // What could not have a record has none, and keeps the others from nothing.
+    let odd = json!([{"containerID": "../a", "ifname": "eth0"}, {"containerID": "b", "ifname": ""},
+        {"containerID": "c", "ifname": "eth0"}]);
+    let remaining = read(odd).unwrap().attachments.unwrap();
+    assert!(remaining.len() == 1 && remaining[0].container.as_str() == "c", "{remaining:?}");
+}
+
+#[test]
+fn attachments_by_either_name() {
+    let one = |id: &str| json!([{"containerID": id, "ifname": "eth0"}]);
+    let read = |change: &dyn Fn(&mut Map<String, Value>)| {
+        let attachments = Cleanup::parse(&changed(change)).unwrap().attachments;
+        attachments.map(|all| all[0].container.to_string())
+    };
+    let older = |keys: &mut Map<String, Value>| drop(keys.insert(ATTACHMENTS.into(), one("old")));
+    assert_eq!(read(&older).as_deref(), Some("old"));
+    let both = |keys: &mut Map<String, Value>| {
+        older(keys);
+        keys.insert(VALID_ATTACHMENTS.into(), one("new"));
+    };
+    assert_eq!(read(&both).as_deref(), Some("new"));
+    let none = |keys: &mut Map<String, Value>| drop(keys.insert(ATTACHMENTS.into(), json!(null)));
+    assert_eq!(read(&none), None);
 }

@@ -1,6 +1,7 @@
 //! ADD: a pod is made. Its record is written, its DNS redirected where that is wanted, and the result
 //! of the plugins before us handed on with our `dns`.
 
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
@@ -11,8 +12,9 @@ use crate::cni::environment::Attach;
 use crate::cni::error::CniError;
 use crate::cni::record::{Identity, PodRecord, SearchFrom, VERSION};
 use crate::cni::records::Records;
-use crate::cni::redirect::{Redirector, wanted};
+use crate::cni::redirect::{RedirectError, Redirector, wanted};
 use crate::cni::settings::Redirect;
+use crate::cni::standin::Pair;
 use crate::cni::types::{Conf, PrevResult};
 use crate::wire::name::Name;
 
@@ -28,53 +30,82 @@ impl Add<'_> {
     pub fn run(&mut self, attach: &Attach, mut conf: Conf) -> Result<Value, CniError> {
         let previous = previous(conf.previous.take())?;
         let dns = dns::of_result(&conf.settings, conf.runtime.dns.as_ref(), &previous.dns()?);
+        let wanted = wanted(&conf.settings, &conf.runtime);
+        self.warnings.extend(wanted.warning);
+        let record = self.record(attach, &conf, wanted.pairs, &previous, &dns)?;
         let identity = attach.identity(&conf.network);
-        let mut record = self.record(attach, &conf, &previous, &dns)?;
         let records = Records::new(&conf.settings.pod_dir);
-        // Before the redirect: what a plugin that is killed leaves redirected, DEL must know of.
-        records.write(&identity, &record)?;
-        if !record.redirect.is_empty() {
-            let redirected = self.redirect(attach, &conf, &identity, &records, &mut record);
-            if redirected.is_err() {
-                self.warnings.extend(records.remove(&identity).err().map(|e| e.details().into()));
-            }
-            redirected?;
+        let done = self.attach(attach, wanted.redirect, &records, &identity, record);
+        if done.is_err() {
+            self.warnings.extend(records.remove(&identity).err().map(|e| e.details().into()));
         }
-        Ok(previous.with_dns(conf.version, &dns))
+        done?;
+        Ok(match conf.runtime.is_opted_out() {
+            true => previous.in_version(conf.version),
+            false => previous.with_dns(conf.version, &dns),
+        })
     }
 
-    /// Redirects, or says why not: as an error where the configuration requires it, else as a warning
-    /// and in the record.
-    fn redirect(
+    /// Writes the record and redirects, or says why not: as an error where that is required, else as a
+    /// warning and in the record.
+    fn attach(
         &mut self,
         attach: &Attach,
-        conf: &Conf,
-        identity: &Identity,
+        redirect: Redirect,
         records: &Records,
-        record: &mut PodRecord,
+        identity: &Identity,
+        mut record: PodRecord,
     ) -> Result<(), CniError> {
-        let pairs = of_namespace(records, identity, &record.netns, &record.redirect)?;
-        let Err(error) = self.redirector.add(&attach.netns, &pairs) else { return Ok(()) };
-        if conf.settings.redirect == Redirect::Required {
+        if record.redirect.is_empty() {
+            return records.write(identity, &record);
+        }
+        let error = match self.redirect(&attach.netns, records, identity, &record) {
+            Ok(()) => return Ok(()),
+            Err(RedirectError::Records(error)) => return Err(error),
+            Err(error) => error,
+        };
+        if redirect == Redirect::Required {
             let msg = "the pod's DNS cannot be redirected";
-            return Err(CniError::Own {
-                number: number::REDIRECT,
-                msg,
-                details: error.to_string(),
-            });
+            let details = error.to_string();
+            return Err(CniError::Own { number: number::REDIRECT, msg, details });
         }
         self.warnings.push(format!(
             "the DNS of container {} is not redirected to this node's server: {error}",
             identity.container
         ));
         record.redirect.clear();
-        records.write(identity, record)
+        records.write(identity, &record)
+    }
+
+    fn redirect(
+        &self,
+        netns: &Path,
+        records: &Records,
+        identity: &Identity,
+        record: &PodRecord,
+    ) -> Result<(), RedirectError> {
+        let gone = || RedirectError::Gone { path: netns.to_owned() };
+        let held = self.redirector.hold(netns)?.ok_or_else(gone)?;
+        self.redirector.lead(&record.redirect)?;
+        // Before the redirect: what a plugin that is killed leaves redirected, DEL must know of.
+        records.write(identity, record).map_err(RedirectError::Records)?;
+        let of = |own| of_namespace(records, identity, &record.netns, own);
+        let pairs = of(&record.redirect).map_err(RedirectError::Records)?;
+        let failed = held.add(&pairs).err();
+        let Some(error) = failed else { return Ok(()) };
+        // A kernel that answered too late may have done it. What cannot be taken back goes with the pod.
+        let _ = match of(&[]) {
+            Ok(rest) if !rest.is_empty() => held.add(&rest),
+            _ => held.remove(),
+        };
+        Err(error)
     }
 
     fn record(
         &self,
         attach: &Attach,
         conf: &Conf,
+        redirect: Vec<Pair>,
         previous: &PrevResult,
         dns: &Dns,
     ) -> Result<PodRecord, CniError> {
@@ -94,7 +125,7 @@ impl Add<'_> {
             search: dns.search.iter().filter(|s| s.parse::<Name>().is_ok()).cloned().collect(),
             search_from: if told { SearchFrom::Runtime } else { SearchFrom::Configuration },
             ndots: ndots(&dns.options),
-            redirect: wanted(&conf.settings, &conf.runtime),
+            redirect,
             when_unix_s: since.as_secs(),
         })
     }

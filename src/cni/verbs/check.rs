@@ -21,15 +21,28 @@ pub(super) fn check(
     if record.redirect.is_empty() {
         return Ok(());
     }
-    let pairs = of_namespace(&records, &identity, &record.netns, &record.redirect)?;
     let gone = |details| {
         let msg = "the redirect of the pod's DNS is gone";
         Err(CniError::Own { number: number::REDIRECT_GONE, msg, details })
     };
     let netns = attach.netns.display();
-    match redirector.present(&attach.netns, &pairs) {
+    let Some(held) =
+        redirector.hold(&attach.netns).or_else(|error| gone(error.to_string()).map(|()| None))?
+    else {
+        return gone(format!("{netns}: no such network namespace"));
+    };
+    // Held: an attachment that is being made has a record before it has its rules.
+    let pairs = of_namespace(&records, &identity, &record.netns, &record.redirect)?;
+    match held.present(&pairs) {
+        Ok(true) => {}
+        Ok(false) => return gone(format!("in {netns} the rules are not as ADD left them")),
+        Err(error) => return gone(error.to_string()),
+    }
+    match redirector.leads(&record.redirect) {
         Ok(true) => Ok(()),
-        Ok(false) => gone(format!("in {netns} the rules are not as ADD left them")),
+        Ok(false) => {
+            gone("the node's rules are gone, by which it comes to the cluster's DNS".into())
+        }
         Err(error) => gone(error.to_string()),
     }
 }

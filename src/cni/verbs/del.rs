@@ -1,31 +1,44 @@
-//! DEL: a pod goes. Asked for again and again, with the namespace there or not; nothing but a record
-//! that cannot be removed keeps it from succeeding.
+//! DEL: a pod goes. Asked for again and again, with the namespace there or not. A record that cannot be
+//! removed does not keep it: it costs a few bytes until GC or the next start of the node, the pod would
+//! keep its address and never be gone.
 
-use std::path::Path;
+use std::time::SystemTime;
 
 use super::of_namespace;
 use crate::cni::environment::Detach;
-use crate::cni::error::CniError;
 use crate::cni::record::Identity;
 use crate::cni::records::{Found, Records};
-use crate::cni::redirect::Redirector;
+use crate::cni::redirect::{Namespace, Redirector};
 use crate::cni::types::Cleanup;
 
 pub(super) fn del(
     detach: &Detach,
     cleanup: &Cleanup,
     redirector: &dyn Redirector,
+    now: SystemTime,
     warnings: &mut Vec<String>,
-) -> Result<(), CniError> {
+) {
     let records = Records::new(&cleanup.pod_dir);
     let identity = detach.identity(&cleanup.network);
-    if let (Ok(Found::Own(record)), Some(netns)) = (records.find(&identity), &detach.netns)
-        && !record.redirect.is_empty()
-    {
-        let ended = end_redirect(&records, &identity, netns, redirector);
-        warnings.extend(ended.err().map(|error| format!("the redirect may remain: {error}")));
+    // Older runtimes know no GC.
+    let _ = records.sweep(now);
+    let held = match (records.find(&identity), &detach.netns) {
+        (Ok(Found::Own(record)), Some(netns)) if !record.redirect.is_empty() => {
+            let held = redirector.hold(netns).map_err(|error| error.to_string());
+            let ended = held.as_ref().map_err(String::clone).and_then(|held| match held {
+                Some(held) => end_redirect(&records, &identity, &record.netns, held.as_ref()),
+                None => Ok(()),
+            });
+            warnings.extend(ended.err().map(|error| format!("the redirect may remain: {error}")));
+            held.ok().flatten()
+        }
+        _ => None,
+    };
+    if let Err(error) = records.remove(&identity) {
+        warnings.push(format!("the record remains: {}", error.details()));
     }
-    records.remove(&identity)
+    // Until here: who looks what else is redirected must not find this any more.
+    drop(held);
 }
 
 /// Ends this attachment's redirect; another one's in the same namespace stays. A failure is no reason
@@ -33,13 +46,13 @@ pub(super) fn del(
 fn end_redirect(
     records: &Records,
     identity: &Identity,
-    netns: &Path,
-    redirector: &dyn Redirector,
+    netns: &str,
+    held: &dyn Namespace,
 ) -> Result<(), String> {
-    let rest = of_namespace(records, identity, &netns.to_string_lossy(), &[]);
+    let rest = of_namespace(records, identity, netns, &[]);
     match rest.map_err(|error| error.details().to_owned())? {
-        rest if rest.is_empty() => redirector.remove(netns),
-        rest => redirector.add(netns, &rest),
+        rest if rest.is_empty() => held.remove(),
+        rest => held.add(&rest),
     }
     .map_err(|error| error.to_string())
 }

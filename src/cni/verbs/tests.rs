@@ -9,13 +9,28 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::cni::record::{PodRecord, SearchFrom};
-use crate::cni::redirect::RedirectError;
+use crate::cni::redirect::{Namespace, RedirectError};
+use crate::node::nft::NftError;
 
 /// Namespaces' redirects as a table in memory; can be made to fail.
 #[derive(Default)]
 struct FakeRedirector {
     made: RefCell<Vec<(PathBuf, Vec<Pair>)>>,
-    broken: Cell<bool>,
+    /// What the node leads to the cluster's DNS.
+    led: RefCell<Vec<Pair>>,
+    broken: Cell<Option<Broken>>,
+    held: Cell<bool>,
+}
+
+/// What does not work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Broken {
+    /// Entering a namespace.
+    Entering,
+    /// Changing its rules.
+    Adding,
+    /// Leading, because the daemon has other addresses.
+    Leading,
 }
 
 impl FakeRedirector {
@@ -25,28 +40,69 @@ impl FakeRedirector {
         Some(pairs.iter().map(|(a, b)| format!("{a}>{b}")).collect::<Vec<_>>().join(" "))
     }
 
-    fn work(&self, netns: &Path) -> Result<(), RedirectError> {
-        let source = io::Error::from_raw_os_error(libc::EPERM);
-        let error = RedirectError::Enter { path: netns.to_owned(), source };
-        if self.broken.get() { Err(error) } else { Ok(()) }
+    fn forget(&self) {
+        self.made.borrow_mut().clear();
+    }
+
+    fn lead(&self, pairs: &[Pair]) -> Result<bool, RedirectError> {
+        if self.broken.get() == Some(Broken::Leading) {
+            let (cluster, stand_in) = pairs[0];
+            return Err(NftError::NotLed { cluster, stand_in }.into());
+        }
+        Ok(pairs.iter().all(|pair| self.led.borrow().contains(pair)))
     }
 }
 
+struct FakeNamespace<'a> {
+    of: &'a FakeRedirector,
+    path: PathBuf,
+}
+
 impl Redirector for FakeRedirector {
-    fn add(&self, netns: &Path, pairs: &[Pair]) -> Result<(), RedirectError> {
-        self.remove(netns)?;
-        self.made.borrow_mut().push((netns.to_owned(), pairs.to_vec()));
+    fn hold<'a>(&'a self, netns: &Path) -> Result<Option<Box<dyn Namespace + 'a>>, RedirectError> {
+        assert!(!self.held.replace(true), "one at a time");
+        let namespace = FakeNamespace { of: self, path: netns.to_owned() };
+        if self.broken.get() == Some(Broken::Entering) {
+            let source = io::Error::from_raw_os_error(libc::EPERM);
+            return Err(RedirectError::Enter { path: netns.to_owned(), source });
+        }
+        Ok((!netns.ends_with("gone")).then_some(Box::new(namespace)))
+    }
+
+    fn lead(&self, pairs: &[Pair]) -> Result<(), RedirectError> {
+        FakeRedirector::lead(self, pairs)?;
+        self.led.borrow_mut().extend(pairs);
         Ok(())
     }
 
-    fn present(&self, netns: &Path, pairs: &[Pair]) -> Result<bool, RedirectError> {
-        self.work(netns)?;
-        Ok(self.made.borrow().contains(&(netns.to_owned(), pairs.to_vec())))
+    fn leads(&self, pairs: &[Pair]) -> Result<bool, RedirectError> {
+        FakeRedirector::lead(self, pairs)
+    }
+}
+
+impl Drop for FakeNamespace<'_> {
+    fn drop(&mut self) {
+        self.of.held.set(false);
+    }
+}
+
+impl Namespace for FakeNamespace<'_> {
+    fn add(&self, pairs: &[Pair]) -> Result<(), RedirectError> {
+        self.remove()?;
+        self.of.made.borrow_mut().push((self.path.clone(), pairs.to_vec()));
+        // As a kernel that has done it and answers too late.
+        match self.of.broken.get() {
+            Some(Broken::Adding) => Err(NftError::Timeout { what: "add".into() }.into()),
+            _ => Ok(()),
+        }
     }
 
-    fn remove(&self, netns: &Path) -> Result<(), RedirectError> {
-        self.work(netns)?;
-        self.made.borrow_mut().retain(|(path, _)| path != netns);
+    fn present(&self, pairs: &[Pair]) -> Result<bool, RedirectError> {
+        Ok(self.of.made.borrow().contains(&(self.path.clone(), pairs.to_vec())))
+    }
+
+    fn remove(&self) -> Result<(), RedirectError> {
+        self.of.made.borrow_mut().retain(|(path, _)| *path != self.path);
         Ok(())
     }
 }
@@ -169,18 +225,96 @@ fn a_pods_life() {
 
 #[test]
 fn a_redirect_that_fails() {
+    for (broken, why) in [
+        (Broken::Entering, "cannot enter the network namespace /run/netns/pod"),
+        (Broken::Adding, "cannot add: the kernel did not answer"),
+        (Broken::Leading, "the rules on this node do not lead 169.254.20.11 to 10.96.0.10"),
+    ] {
+        let node = Node::new();
+        node.redirector.broken.set(Some(broken));
+        let outcome = node.pod("ADD", json!({"redirect": "required"}));
+        refused(&outcome, 100, why);
+        assert!(node.files().is_empty(), "a failed ADD leaves nothing");
+        assert_eq!(node.redirector.of("/run/netns/pod"), None, "nor what came too late");
+        node.redirector.held.set(false);
+        let outcome = node.pod("ADD", json!({"redirect": "preferred"}));
+        assert!(!outcome.failed && outcome.warnings.len() == 1, "{outcome:?}");
+        assert!(outcome.warnings[0].starts_with("the DNS of container c1 is not redirected"));
+        assert!(outcome.warnings[0].contains(why), "{outcome:?}");
+        assert!(node.record(FILE).redirect.is_empty());
+        assert_eq!(node.redirector.of("/run/netns/pod"), None);
+        silent(&node.pod("CHECK", json!({})));
+        silent(&node.pod("DEL", json!({})));
+        silent(&node.pod("ADD", json!({"redirect": "off"})).without_result());
+    }
+}
+
+#[test]
+fn an_add_that_fails_leaves_the_other_attachment_redirected() {
     let node = Node::new();
-    node.redirector.broken.set(true);
-    let outcome = node.pod("ADD", json!({"redirect": "required"}));
-    refused(&outcome, 100, "cannot enter the network namespace /run/netns/pod");
-    assert!(node.files().is_empty(), "a failed ADD leaves nothing");
-    let outcome = node.pod("ADD", json!({"redirect": "preferred"}));
+    let second = node.conf(json!({"name": "net2", "clusterDNS": ["10.43.0.10"],
+        "standIns": ["169.254.9.9"], "redirect": "required"}));
+    silent(&node.pod("ADD", json!({})).without_result());
+    node.redirector.broken.set(Some(Broken::Adding));
+    refused(&node.call("ADD", "c1", "eth1", &second), 100, "did not answer");
+    assert_eq!(node.redirector.of("/run/netns/pod").as_deref(), Some(PAIR));
+    assert_eq!(node.files(), [FILE]);
+}
+
+#[test]
+fn a_record_that_cannot_be_written() {
+    let node = Node::new();
+    let taken = node.conf(json!({"name": "a_b", "redirect": "preferred"}));
+    silent(&node.call("ADD", "c", "eth0", &taken).without_result());
+    // The other one's file has this one's name.
+    for redirect in ["preferred", "required", "off"] {
+        let conf = node.conf(json!({"name": "a", "redirect": redirect}));
+        refused(&node.call("ADD", "b_c", "eth0", &conf), 5, "the record of a_b, c, eth0");
+        assert_eq!(node.files(), ["a_b_c_eth0.json"]);
+    }
+    silent(&node.call("CHECK", "c", "eth0", &taken));
+}
+
+#[test]
+fn a_pod_has_its_own_word() {
+    let word = |word: &str| json!({"io.kubernetes.cri.pod-annotations": {"horizond.io/dns": word}});
+    let dns = json!({"nameservers": ["192.0.2.1"], "search": ["its.own"]});
+    for (redirect, said, redirected, warns) in [
+        ("preferred", "off", false, false),
+        ("required", " off ", false, false),
+        ("off", "preferred", true, false),
+        ("off", "required", true, false),
+        ("off", "on", false, true),
+        ("preferred", "Off", true, true),
+        ("preferred", "x\ny", true, true),
+    ] {
+        let node = Node::new();
+        let previous = json!({"cniVersion": "1.1.0", "dns": dns});
+        let keys = json!({"redirect": redirect, "runtimeConfig": word(said),
+            "prevResult": previous});
+        let outcome = node.pod("ADD", keys);
+        assert_eq!(node.redirector.of("/run/netns/pod").is_some(), redirected, "{redirect} {said}");
+        assert_eq!(outcome.warnings.len(), usize::from(warns), "{outcome:?}");
+        assert!(
+            outcome.warnings.iter().all(|line| line.contains("none of \"required\"")
+                && line.contains("horizond.io/dns")
+                && !line.contains('\n')),
+            "{outcome:?}"
+        );
+        // One that is left alone keeps what the plugins before us said.
+        let result: Value = serde_json::from_str(&outcome.stdout).unwrap();
+        let (own, ours) = (json!(["192.0.2.1"]), json!(["169.254.20.10"]));
+        let left_alone = said.trim() == "off";
+        assert_eq!(result["dns"]["nameservers"], if left_alone { own } else { ours }, "{said}");
+        assert_eq!(result["dns"]["search"], json!(["its.own"]));
+        assert_eq!(node.files(), [FILE]);
+    }
+    let node = Node::new();
+    node.redirector.broken.set(Some(Broken::Leading));
+    refused(&node.pod("ADD", json!({"runtimeConfig": word("required")})), 100, "do not lead");
+    let preferred = json!({"redirect": "required", "runtimeConfig": word("preferred")});
+    let outcome = node.pod("ADD", preferred);
     assert!(!outcome.failed && outcome.warnings.len() == 1, "{outcome:?}");
-    assert!(outcome.warnings[0].starts_with("the DNS of container c1 is not redirected"));
-    assert!(node.record(FILE).redirect.is_empty());
-    silent(&node.pod("CHECK", json!({})));
-    silent(&node.pod("DEL", json!({})));
-    silent(&node.pod("ADD", json!({"redirect": "off"})).without_result());
 }
 
 impl Outcome {
@@ -195,9 +329,13 @@ fn check_finds_what_is_gone() {
     let node = Node::new();
     refused(&node.pod("CHECK", json!({})), 101, "cbr0_c1_eth0.json: not there");
     silent(&node.pod("ADD", json!({})).without_result());
-    node.redirector.remove(Path::new("/run/netns/pod")).unwrap();
+    node.redirector.led.borrow_mut().clear();
+    refused(&node.pod("CHECK", json!({})), 102, "the node's rules are gone");
+    node.redirector.broken.set(Some(Broken::Leading));
+    refused(&node.pod("CHECK", json!({})), 102, "the rules on this node do not lead");
+    node.redirector.forget();
     refused(&node.pod("CHECK", json!({})), 102, "not as ADD left them");
-    node.redirector.broken.set(true);
+    node.redirector.broken.set(Some(Broken::Entering));
     refused(&node.pod("CHECK", json!({})), 102, "Operation not permitted");
     std::fs::write(node.home.path().join("pods").join(FILE), "{}").unwrap();
     refused(&node.pod("CHECK", json!({})), 101, "missing field `version`");
@@ -209,10 +347,21 @@ fn check_finds_what_is_gone() {
 fn a_redirect_that_cannot_be_removed_keeps_no_pod() {
     let node = Node::new();
     silent(&node.pod("ADD", json!({})).without_result());
-    node.redirector.broken.set(true);
+    node.redirector.broken.set(Some(Broken::Entering));
     let outcome = node.pod("DEL", json!({}));
     assert!(!outcome.failed && outcome.stdout.is_empty() && node.files().is_empty());
     assert!(outcome.warnings[0].starts_with("the redirect may remain: "), "{outcome:?}");
+}
+
+#[test]
+fn a_record_that_cannot_be_removed_keeps_no_pod() {
+    let node = Node::new();
+    // What no unlink removes; a read-only directory would be the like for others than root.
+    std::fs::create_dir_all(node.home.path().join("pods").join(FILE)).unwrap();
+    let outcome = node.pod("DEL", json!({}));
+    assert!(!outcome.failed && outcome.stdout.is_empty(), "{outcome:?}");
+    let warning = &outcome.warnings[0];
+    assert!(warning.starts_with("the record remains: ") && warning.contains(FILE), "{warning}");
 }
 
 #[test]
@@ -267,4 +416,43 @@ fn status_fails_where_add_would() {
     std::fs::write(&file, "").unwrap();
     refused(&node.pod("STATUS", json!({"podDir": file.join("pods")})), 50, "File exists");
     refused(&node.pod("ADD", json!({"podDir": file.join("pods")})), 5, "File exists");
+}
+
+#[test]
+fn status_of_a_required_redirect() {
+    let node = Node::new();
+    let ask = |redirect: &str| node.pod("STATUS", json!({"redirect": redirect}));
+    // Rules that are not there yet ADD makes.
+    silent(&ask("required"));
+    node.redirector.broken.set(Some(Broken::Leading));
+    refused(&ask("required"), 50, "the rules on this node do not lead 169.254.20.11");
+    silent(&ask("preferred"));
+    silent(&node.pod("STATUS", json!({"redirect": "required", "clusterDNS": []})));
+    assert!(node.redirector.led.borrow().is_empty(), "it only looks");
+}
+
+#[test]
+fn attachments_with_one_address_to_redirect_share_it() {
+    let node = Node::new();
+    let second = node.conf(json!({"name": "net2"}));
+    silent(&node.pod("ADD", json!({})).without_result());
+    silent(&node.call("ADD", "c1", "eth1", &second).without_result());
+    assert_eq!(node.redirector.of("/run/netns/pod").as_deref(), Some(PAIR), "each once");
+    silent(&node.call("DEL", "c1", "eth1", &second));
+    assert_eq!(node.redirector.of("/run/netns/pod").as_deref(), Some(PAIR), "the first one's");
+    silent(&node.pod("CHECK", json!({})));
+    silent(&node.pod("DEL", json!({})));
+    assert_eq!(node.redirector.of("/run/netns/pod"), None);
+}
+
+#[test]
+fn what_was_never_finished_goes_with_a_pod() {
+    let node = Node::new();
+    silent(&node.pod("ADD", json!({"redirect": "off"})).without_result());
+    let unfinished = node.home.path().join("pods/.horizond-1-0");
+    std::fs::write(&unfinished, "").unwrap();
+    let old = std::time::UNIX_EPOCH + Duration::from_secs(1_779_990_000);
+    std::fs::File::options().write(true).open(&unfinished).unwrap().set_modified(old).unwrap();
+    silent(&node.pod("DEL", json!({})));
+    assert!(node.files().is_empty());
 }

@@ -23,7 +23,15 @@ pub const TABLE: &str = "horizond";
 /// redirect there is: at most [`super::MAX_ADDRESSES`] pairs, at least one. One transaction.
 pub fn add(pairs: &[Pair]) -> Result<(), NftError> {
     let wanted = table(pairs)?;
-    Socket::open()?.commit(|batch| batch.replace(&wanted))
+    let mut socket = Socket::open()?;
+    // A pod has none as a rule. Where a table is taken away, the kernel holds whoever closes the socket
+    // until no CPU looks at it any more, 10 ms and longer.
+    match socket.commit(|batch| batch.create(&wanted, true)) {
+        Err(e) if !e.is_present() => Err(e),
+        Err(_) if socket.read(TABLE)?.is_some_and(|found| found == wanted) => Ok(()),
+        Err(_) => socket.commit(|batch| batch.replace(&wanted)),
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Whether exactly this redirect is there: every rule, and none besides.

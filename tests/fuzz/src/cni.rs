@@ -9,6 +9,8 @@ use horizond::cni::environment::{Args, Call};
 use horizond::cni::error::{CniError, MAX_DETAILS};
 use horizond::cni::json::{MAX_LIST, MAX_TEXT};
 use horizond::cni::record::PodRecord;
+use horizond::cni::redirect;
+use horizond::cni::settings::Redirect;
 use horizond::cni::types::{Cleanup, Conf, PrevResult, Version};
 use serde_json::{Map, Value};
 
@@ -51,12 +53,19 @@ fn check_record(data: &[u8]) {
 fn check_conflist(data: &[u8]) {
     let Ok(list) = Conflist::parse(data) else { return };
     let mut bare = list.clone();
-    assert_eq!(bare.take(), list.has_entry());
+    assert_eq!(bare.take().is_some(), list.has_entry());
     let mut with = bare.clone();
-    assert_eq!(with.put(&Map::new()).expect("it is ours"), Change::Added);
+    match with.put(&Map::new()) {
+        Ok(change) => assert_eq!(change, Change::Added),
+        // Another plugin's block of HeadCNI's, which it would be no better with.
+        Err(error) => {
+            assert!(with.says(&bare) && error.to_string().contains("magic_dns"), "{error}");
+            return;
+        }
+    }
     assert_eq!(with.put(&Map::new()).expect("it is ours"), Change::None);
     let mut read = Conflist::parse(&with.to_bytes()).expect("it is a list");
-    assert!(read.says(&with) && read.take() && read.says(&bare));
+    assert!(read.says(&with) && read.take().is_some() && read.says(&bare));
 }
 
 /// Every error is one that a runtime can read.
@@ -89,9 +98,24 @@ fn check_conf(conf: &Conf) {
     check_block(&settings.dns);
     conf.runtime.dns.iter().for_each(check_block);
     assert!(conf.runtime.dns.as_ref().is_none_or(|dns| !dns.is_empty()));
-    let off =
-        conf.runtime.annotations.iter().any(|(k, v)| (&**k, &**v) == ("horizond.io/dns", "off"));
-    assert_eq!(conf.runtime.is_opted_out(), off);
+    let said = conf.runtime.annotations.get("horizond.io/dns").map(|value| value.trim());
+    assert_eq!(conf.runtime.is_opted_out(), said == Some("off"));
+    let wanted = redirect::wanted(settings, &conf.runtime);
+    let known = match said {
+        Some("off") => Some(Redirect::Off),
+        Some("preferred") => Some(Redirect::Preferred),
+        Some("required") => Some(Redirect::Required),
+        _ => None,
+    };
+    assert_eq!(wanted.redirect, known.unwrap_or(settings.redirect));
+    assert_eq!(wanted.warning.is_some(), said.is_some() && known.is_none());
+    assert!(wanted.warning.iter().all(|line| line.len() < 400 && !line.contains('\n')));
+    assert!(wanted.pairs.iter().all(|pair| settings.pairs.contains(pair)));
+    assert!(wanted.redirect != Redirect::Off || wanted.pairs.is_empty());
+    // What is redirected can be.
+    let ours: Vec<_> = settings.pairs.iter().flat_map(|(a, b)| [a, b]).collect();
+    let once: std::collections::BTreeSet<_> = ours.iter().collect();
+    assert_eq!((once.len(), settings.pairs.len() * 2), (ours.len(), ours.len()));
 }
 
 /// Keys of others change nothing, neither does the order or the case of a runtime's keys. Not of
@@ -149,6 +173,14 @@ fn check_result(conf: Conf, keys: &Map<String, Value>) {
     let mut came = keys["prevResult"].as_object().expect("it was one").clone();
     came.remove("cniVersion");
     came.remove("dns");
+    if conf.version < Version::V1_0_0 {
+        // What an address of then cannot be without.
+        let ips = came.get_mut("ips").and_then(Value::as_array_mut);
+        for ip in ips.into_iter().flatten().filter_map(Value::as_object_mut) {
+            let v6 = ip["address"].as_str().is_some_and(|address| address.contains(':'));
+            ip.entry("version").or_insert_with(|| if v6 { "6" } else { "4" }.into());
+        }
+    }
     assert_eq!(handed_on, came);
 }
 

@@ -152,18 +152,28 @@ impl Plan {
     /// What comes from pods and is not for us goes to the cluster DNS. Not what the node's own
     /// programs ask: nothing would turn the answers' source back.
     fn arriving(&self) -> Vec<Vec<Expr>> {
-        let to = End::Destination;
         let mut rules = vec![vec![Expr::Jump(QUERIES.to_owned())]];
-        for (cluster, stand_in) in self.stand_ins.iter().chain(&self.led) {
-            rules.push([address_is(to, *stand_in), set_address(to, *cluster)].concat());
-        }
+        rules.extend(self.stand_ins.iter().chain(&self.led).map(way_around));
         rules
+    }
+
+    /// The first of our pairs whose stand-in a table that was found does not lead to its cluster DNS.
+    pub(super) fn not_led_by(&self, found: &Table) -> Option<Pair> {
+        let chain = found.chains.iter().find(|chain| chain.name == ARRIVING);
+        let rules = chain.map(|chain| chain.rules.as_slice()).unwrap_or_default();
+        self.stand_ins.iter().find(|pair| !rules.contains(&way_around(pair))).copied()
     }
 
     fn answered(&self) -> Chain {
         let rules = each(End::Source, &self.ours(), &[Expr::Counter, Expr::Accept]);
         plain_chain(ANSWERED, rules)
     }
+}
+
+/// What is for a stand-in goes to its cluster DNS address.
+fn way_around((cluster, stand_in): &Pair) -> Vec<Expr> {
+    let to = End::Destination;
+    [address_is(to, *stand_in), set_address(to, *cluster)].concat()
 }
 
 /// One rule for each address, that does `then`.
