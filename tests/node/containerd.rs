@@ -49,7 +49,11 @@ struct Place {
 
 impl Place {
     fn new(plugin: Option<Value>) -> Self {
-        let lab = Lab::new();
+        Self::on(Lab::new(), plugin)
+    }
+
+    /// The same on this lab.
+    fn on(lab: Lab, plugin: Option<Value>) -> Self {
         let taps = Taps::start(&lab);
         let coredns = servers::fake_coredns(&lab, 1);
         let servers = (coredns, servers::Authority::Nsd.magicdns(&lab), servers::internet(&lab));

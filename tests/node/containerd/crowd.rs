@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::runtime::dns;
 use super::{KUBELET, Place};
-use crate::lab::COREDNS;
+use crate::lab::{COREDNS, Lab};
 use crate::netns::Netns;
 use crate::process::{PATIENCE, checked, wait_for};
 
@@ -17,7 +17,7 @@ fn a_hundred_pods_at_once() {
     const PODS: usize = 100;
     /// As many as a kubelet of a large node makes side by side.
     const WORKERS: usize = 10;
-    let place = Place::new(Some(json!({})));
+    let place = Place::on(Lab::alone(), Some(json!({})));
     let runtime = &place.runtime;
     let _daemon = place.daemon(r#"["cni"]"#);
     let side_by_side = |work: &(dyn Fn(usize) + Sync)| {
