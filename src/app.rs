@@ -375,6 +375,9 @@ impl Threads {
                 }
                 Some(name) = self.ended.recv() => break Err(AppError::Thread(name)),
                 _ = tidy.tick() => {
+                    if steering.as_ref().is_some_and(Steering::has_ended) {
+                        break Err(AppError::Thread("steering".to_owned()));
+                    }
                     server.cache.tidy(server.clock.now());
                     self.inboxes.iter().for_each(|inbox| inbox.tick());
                 }

@@ -85,6 +85,12 @@ impl Steering {
         Ok(Some(Steering { stop, thread, stays: config.node.leave_on_exit }))
     }
 
+    /// Whether the thread is gone, which it never is by itself but by a panic: then nobody says any more
+    /// that we are alive, and all queries go around us.
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Steps aside: new queries go around us from here on, and the rules stay as they are until
     /// [`Resting::end`].
     pub fn rest(self) -> Resting {
@@ -331,6 +337,25 @@ fn failed(source: io::Error) -> NftError {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    /// Else the daemon would go on with nobody led to it.
+    #[test]
+    fn a_thread_that_has_ended_is_seen() {
+        let (stop, stopped) = channel::<()>();
+        let (go, gone) = channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let _ = gone.recv();
+            drop(stopped);
+            std::panic::resume_unwind(Box::new("as a panic does, without its message"))
+        });
+        let steering = Steering { stop, thread, stays: false };
+        assert!(!steering.has_ended());
+        drop(go);
+        while steering.stop.send(()).is_ok() || !steering.has_ended() {
+            std::thread::yield_now();
+        }
+        assert!(steering.rest().table.is_none());
+    }
 
     /// Pods that are led to an address that is gone would get no answer, whatever the shards do.
     #[test]

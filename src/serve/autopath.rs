@@ -27,11 +27,12 @@ use crate::telemetry::labels::{Autopath, Source};
 use crate::time::Tick;
 use crate::wire::edns::{Ede, ede};
 use crate::wire::header::{Rcode, flag};
-use crate::wire::name::{Labels, MAX_NAME, Presentation, is_within};
+use crate::wire::name::{Labels, MAX_NAME, Name, Presentation, is_within};
 use crate::wire::query::Query;
 use crate::wire::{CLASS_IN, rtype};
 
 /// So many elements of a search list are walked; Kubernetes allows 32 (pod validation), glibc any number.
+/// Behind them the pod goes on by itself: the name as it is comes after all of them.
 const MOST: usize = 32;
 /// A walk that has taken longer than this is not begun another step of: the pod's resolver, which waits
 /// 5 s for an answer, is given the denial and goes on itself.
@@ -96,6 +97,17 @@ impl Path {
         if first.is_root() || !is_within(name, first.as_wire()) {
             return None;
         }
+        // What it makes by a later element may end with the first one too: that is no search for the
+        // labels in front of it, of which nobody but this pod has to know.
+        let by_another = |other: &Name| {
+            let element = other.as_wire();
+            element.len() > first.as_wire().len()
+                && name.len() > element.len()
+                && is_within(name, element)
+        };
+        if pod.search.iter().any(by_another) {
+            return None;
+        }
         // Names with as many dots are asked for as they are first (resolv.conf(5)).
         let dots = Labels(&name[..host]).count() - 1;
         if dots >= usize::from(pod.ndots.unwrap_or(1)) {
@@ -125,7 +137,7 @@ impl Path {
             self.step += 1;
             let element = match list.get(self.step) {
                 Some(element) => element.as_wire(),
-                None if self.step == list.len() => &[0],
+                None if self.step == self.pod.search.len() => &[0],
                 None => return None,
             };
             if host.len() + element.len() <= MAX_NAME {
@@ -214,7 +226,7 @@ impl Desk {
                     journey.path = Some(path);
                     return ask(&next, rtype::A);
                 }
-                let all = path.step > path.pod.search.len().min(MOST);
+                let all = path.step > path.pod.search.len();
                 (
                     if all { Autopath::Nowhere } else { Autopath::GivenUp },
                     path.denial.map(Turn::Nowhere),

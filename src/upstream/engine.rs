@@ -258,7 +258,7 @@ impl Engine {
             && !self.horizons.owns(exchange.route.index, Key::name(exchange.key.as_bytes()))
     }
 
-    /// Sends one query. False if it could not be sent; the exchange then knows why.
+    /// Sends one query. False if it could not be sent, or may not any more; the exchange then knows why.
     fn try_upstream(
         &mut self,
         ticket: Ticket,
@@ -267,11 +267,12 @@ impl Engine {
         edns: bool,
         now: Tick,
     ) -> bool {
-        let Some(exchange) = self.exchanges.get_mut(ticket) else { return true };
+        let Some(exchange) = self.exchanges.get(ticket) else { return true };
         let number = exchange.attempts.len();
-        if number >= MAX_ATTEMPTS {
+        if number >= MAX_ATTEMPTS || self.has_lost_its_name(exchange) {
             return false;
         }
+        let Some(exchange) = self.exchanges.get_mut(ticket) else { return true };
         let hedge = exchange.is_open();
         let route = exchange.route.clone();
         let upstream = &route.upstreams[usize::from(place)];

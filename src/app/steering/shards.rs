@@ -17,9 +17,10 @@ use crate::sys::{Epoll, Events, Interest};
 /// How long a try waits. Questions and answers may be lost; the same one is asked again.
 const TRY: Duration = Duration::from_millis(50);
 const TRIES: u32 = 3;
-/// Sockets opened at a time to find a shard's, and in one beat at most, for each shard there is.
+/// Sockets opened at a time to find a shard's, for each shard there is; and how many more than once that
+/// for each address in one beat.
 const CANDIDATES: usize = 4;
-const MAX_CANDIDATES: usize = 32;
+const MORE_CANDIDATES: usize = 32;
 /// Events and bytes taken at a time.
 const EVENTS: usize = 64;
 const ANSWER: usize = 512;
@@ -134,10 +135,10 @@ impl Shards {
         opened: usize,
     ) -> Result<usize, (usize, Option<usize>, Fault)> {
         let mut count = 0;
+        let limit = (CANDIDATES * self.addresses.len() + MORE_CANDIDATES) * self.count;
         for (address, shard) in self.missing(due) {
             let known = |line: &Line| line.leads_to(address, shard);
             let pending = |line: &Line| line.address == address && line.shard.is_none();
-            let limit = MAX_CANDIDATES * self.count;
             if opened + count >= limit || self.lines.values().any(|l| known(l) || pending(l)) {
                 continue;
             }

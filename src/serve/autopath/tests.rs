@@ -82,11 +82,25 @@ fn names_that_cannot_be_are_left_out_and_long_lists_are_cut() {
     let pod1 = pod(&format!("a.test {long} b.test"), Some(5), SearchFrom::Runtime);
     let found = walk(&pod1, &format!("{host}.a.test")).unwrap();
     assert_eq!(found, [format!("{host}.b.test."), format!("{host}.")]);
-    let mut list = String::new();
-    (0..40).for_each(|n| write!(list, "s{n}.test ").unwrap());
-    let found = walk(&pod(&list, Some(5), SearchFrom::Runtime), "www.s0.test").unwrap();
-    assert_eq!(found.len(), MOST);
-    assert_eq!(found[MOST - 2..], ["www.s31.test.", "www."]);
+    let walked = |elements: usize| {
+        let mut list = String::new();
+        (0..elements).for_each(|n| write!(list, "s{n}.test ").unwrap());
+        walk(&pod(&list, Some(5), SearchFrom::Runtime), "www.s0.test").unwrap()
+    };
+    assert_eq!(walked(MOST).len(), MOST);
+    assert_eq!(walked(MOST)[MOST - 2..], ["www.s31.test.", "www."]);
+    // What is not walked comes before the name as it is.
+    assert_eq!(walked(MOST + 1).last().unwrap(), "www.s31.test.");
+}
+
+#[test]
+fn a_name_that_ends_with_a_longer_element_was_made_by_that() {
+    let pod = pod("test a.test c.a.test b.example", Some(5), SearchFrom::Runtime);
+    assert_eq!(walk(&pod, "www.a.test"), None);
+    assert_eq!(walk(&pod, "www.c.a.test"), None);
+    for own in ["a.test", "ba.test", "www.ba.test"] {
+        assert!(walk(&pod, own).is_some(), "{own}");
+    }
 }
 
 #[test]

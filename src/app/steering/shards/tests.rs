@@ -190,3 +190,11 @@ fn every_shard_and_every_address_has_its_turn() {
     }
     assert!(due(0, 4, 7).is_empty());
 }
+
+#[test]
+fn each_of_many_addresses_is_asked_with_the_first_beat() {
+    let fakes: Vec<Fake> = (0..20).map(|_| Fake::new(1)).collect();
+    let mut shards = shards(&fakes.iter().collect::<Vec<_>>(), 1);
+    (0..3).for_each(|beat| shards.ask(beat).unwrap());
+    assert_eq!(shards.lines.len(), fakes.len());
+}
