@@ -1,7 +1,7 @@
 //! From configured sources to the servers that are asked, again whenever a source changes; and to the
 //! suffixes that come from a file with them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +23,8 @@ pub struct Upstreams {
     files: Mutex<HashMap<PathBuf, ResolvConf>>,
     /// What a route has from HeadCNI's file, where one has such a file.
     learnt: Mutex<Option<Learnt>>,
+    /// What the log was told about each route's servers when they were last looked at.
+    told: Mutex<HashMap<u16, HashSet<String>>>,
 }
 
 impl Upstreams {
@@ -47,6 +49,7 @@ impl Upstreams {
             listen: config.listen.addresses.clone(),
             files: Mutex::new(files),
             learnt: Mutex::new(learnt),
+            told: Mutex::default(),
         })
     }
 
@@ -116,8 +119,18 @@ impl Upstreams {
             .collect()
     }
 
+    /// A route's servers. The log hears of what speaks against one when that is new, not each time the
+    /// host gets or loses an address, as it does with every pod.
     fn servers(&self, index: u16, route: &Route, own: &[IpAddr]) -> Vec<UpstreamAddr> {
         let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = told.remove(&index).unwrap_or_default();
+        let mut now = HashSet::new();
+        let mut is_new = |what: String| {
+            let new = !before.contains(&what);
+            now.insert(what);
+            new
+        };
         let mut servers = Vec::new();
         for source in &route.upstreams {
             match source {
@@ -125,17 +138,22 @@ impl Upstreams {
                 UpstreamSource::ResolvConf(path) => {
                     let Some(content) = files.get(path) else { continue };
                     let found = resolv_conf::usable(&content.nameservers, &self.listen, own, false);
-                    for refusal in &found.refused {
-                        tracing::warn!(
-                            route = route.name, file = %path.display(), server = %refusal.addr,
-                            reason = %refusal.reason, "name server not used"
-                        );
+                    let file = path.display();
+                    for (server, why) in found.refused.iter().map(|r| (r.addr, &r.reason)) {
+                        if is_new(format!("{file} {server} {why}")) {
+                            tracing::warn!(
+                                route = route.name, %file, %server, reason = %why,
+                                "name server not used"
+                            );
+                        }
                     }
-                    for warning in &found.warnings {
-                        tracing::warn!(
-                            route = route.name, file = %path.display(), server = %warning.addr,
-                            reason = %warning.reason, "name server used with doubt"
-                        );
+                    for (server, why) in found.warnings.iter().map(|w| (w.addr, &w.reason)) {
+                        if is_new(format!("{file} {server} {why}")) {
+                            tracing::warn!(
+                                route = route.name, %file, %server, reason = %why,
+                                "name server used with doubt"
+                            );
+                        }
                     }
                     servers.extend(
                         found
@@ -149,16 +167,19 @@ impl Upstreams {
         if let Some(learnt) = self.learnt().filter(|learnt| learnt.route == index) {
             let found = learnt.usable(&self.listen, own);
             for said in &found.said {
-                tracing::warn!(
-                    route = route.name, file = %learnt.file.display(), server = %said,
-                    "name server of HeadCNI's file"
-                );
+                if is_new(said.to_string()) {
+                    tracing::warn!(
+                        route = route.name, file = %learnt.file.display(), server = %said,
+                        "name server of HeadCNI's file"
+                    );
+                }
             }
             servers.extend(found.servers);
         }
-        if servers.is_empty() {
+        if servers.is_empty() && is_new("none".into()) {
             tracing::error!(route = route.name, "no usable upstream: its names get SERVFAIL");
         }
+        told.insert(index, now);
         servers.truncate(MAX_UPSTREAMS);
         servers
     }

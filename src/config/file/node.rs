@@ -31,7 +31,7 @@ pub(super) fn read(root: &Section<'_, '_>, listen: &[SocketAddr], report: &mut R
         node.cluster_dns = addresses(&table, "cluster_dns", report);
     }
     node.stand_ins = addresses(&table, "stand_ins", report);
-    steered(&table, &node, report);
+    steered(&table, &node, listen, report);
     askable(&table, &node, listen, report);
     node.name = table.item("name").and_then(|item| name(&item, report));
     node
@@ -69,17 +69,26 @@ fn addresses(table: &Section<'_, '_>, key: &str, report: &mut Report<'_>) -> Vec
     let address = |item: &Item<'_, '_>| {
         let text = item.text(report, "an address in quotes, like \"10.96.0.10\"")?;
         let address = text.parse::<IpAddr>().ok();
-        if address.is_none() {
-            let what = format!("{} is no address", quoted(text));
-            item.error(report, &what, "write an address without port, like \"10.96.0.10\"");
-        }
-        address
+        let what = match address {
+            Some(ip) if of_server(ip) => return Some(ip),
+            Some(ip) => format!("{ip} is no address that pods could ask"),
+            None => format!("{} is no address", quoted(text)),
+        };
+        item.error(report, &what, "write an address without port, like \"10.96.0.10\"");
+        None
     };
     items.iter().filter_map(address).collect()
 }
 
+/// Whether rules can lead packets of pods from or to this address.
+fn of_server(ip: IpAddr) -> bool {
+    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+    let mapped = ip.to_canonical() != ip;
+    !(ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || broadcast || mapped)
+}
+
 /// Whether what steers pods knows where from.
-fn steered(table: &Section<'_, '_>, node: &Node, report: &mut Report<'_>) {
+fn steered(table: &Section<'_, '_>, node: &Node, listen: &[SocketAddr], report: &mut Report<'_>) {
     let wants = |mode| node.steer.contains(&mode);
     let needed = wants(Steer::Cni) || wants(Steer::ServiceIp);
     let at = |key: &str| table.item(key).map_or(table.at, |item| item.at);
@@ -98,6 +107,16 @@ fn steered(table: &Section<'_, '_>, node: &Node, report: &mut Report<'_>) {
     {
         let hint = "leave stand_ins out, or write one address for each of cluster_dns";
         report.error(at("stand_ins"), "node.stand_ins", &error.to_string(), hint);
+    }
+    // The rules would lead pods back here just when nobody is.
+    let own = |ip: &&IpAddr| listen.iter().any(|addr| addr.ip() == **ip);
+    if wants(Steer::Cni)
+        && let Some(ip) = node.cluster_dns.iter().find(own)
+    {
+        let hint = "write the addresses of the cluster's DNS Service, like [\"10.96.0.10\"]";
+        let what =
+            format!("{ip} is a listening address of this server, and no other answers there");
+        report.error(at("cluster_dns"), "node.cluster_dns", &what, hint);
     }
 }
 

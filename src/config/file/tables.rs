@@ -98,6 +98,13 @@ pub(super) fn pods(root: &Section<'_, '_>, report: &mut Report<'_>) -> Pods {
     table.boolean("metrics", &mut pods.metrics, report);
     table.count("namespaces", 1..=1000, &mut pods.namespaces, report);
     table.boolean("autopath", &mut pods.autopath, report);
+    for (key, on) in [("metrics", pods.metrics), ("autopath", pods.autopath)] {
+        if on && pods.dir.is_none() {
+            let at = table.item(key).map_or(table.at, |item| item.at);
+            let what = "without pod records no pod is known, and this has no effect";
+            report.warning(at, &format!("pods.{key}"), what, "set dir, or leave this out");
+        }
+    }
     pods
 }
 

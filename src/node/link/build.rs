@@ -54,7 +54,7 @@ impl Link {
                     return must_find(netlink, &name).await;
                 }
                 Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => {
-                    warn!(interface = name, %kind, "this kernel has no such interfaces");
+                    info!(interface = name, %kind, "no such interfaces in this kernel: the next kind is tried");
                 }
                 Err(e) => {
                     return Err(NodeError::new(format!("make interface {name} ({kind})"), e));

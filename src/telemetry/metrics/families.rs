@@ -93,7 +93,7 @@ families! {
         "Repairs of the node's nf_tables rules, which others had changed or removed.";
     NODE_FAILURES COUNTER "horizond_node_failures_total" ["what"]
         "Failures to keep the interface and addresses (link) or the rules, and questions to ourselves, four a \
-         second where there are rules, without an answer (self): upon one we step aside.";
+         second where pods are steered, without an answer (self): upon two in a row we step aside.";
     CONFIG_INFO GAUGE "horizond_config_info" ["hash"]
         "The running configuration, always 1.";
     BUILD_INFO GAUGE "horizond_build_info" ["version"]

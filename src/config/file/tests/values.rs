@@ -264,6 +264,17 @@ value = "never found"
 }
 
 #[test]
+fn warnings_about_pods_of_which_nothing_is_known() {
+    let text = format!("[pods]\ndir = \"\"\nmetrics = true\nautopath = true\n{ROUTE}");
+    let why =
+        "without pod records no pod is known, and this has no effect; set dir, or leave this out";
+    assert_eq!(
+        shown(&read(&text).unwrap().warnings),
+        [format!("3:11 pods.metrics: {why}"), format!("4:12 pods.autopath: {why}")]
+    );
+}
+
+#[test]
 fn warnings() {
     let text = r#"[node]
 notrack = true
