@@ -90,7 +90,7 @@ enum Verdict {
 impl Path {
     /// The walk that a question for this folded name may become, if the pod's resolver made it by its
     /// search list.
-    fn of(pod: &Arc<Pod>, name: &[u8], now: Tick) -> Option<Path> {
+    fn of(pod: &Arc<Pod>, name: &[u8], now: Tick) -> Option<Box<Path>> {
         let first = pod.search.first().filter(|_| pod.search_from == SearchFrom::Runtime)?;
         let host = name.len().checked_sub(first.as_wire().len()).filter(|host| *host > 0)?;
         if first.is_root() || !is_within(name, first.as_wire()) {
@@ -102,7 +102,8 @@ impl Path {
             return None;
         }
         let (pod, denial) = (Arc::clone(pod), None);
-        Some(Path { pod, host, step: 0, denial, holds: Tick(u64::MAX), until: now + LONGEST })
+        let holds = Tick(u64::MAX);
+        Some(Box::new(Path { pod, host, step: 0, denial, holds, until: now + LONGEST }))
     }
 
     /// Takes in that the present name does not exist.
@@ -166,18 +167,19 @@ fn is_bare(entry: &Entry) -> bool {
 impl Desk {
     /// The walk that a question may become. Not one with DO: an alias without a signature would be
     /// bogus to a client that validates.
+    #[inline]
     pub(super) fn path(
         &self,
         query: &Query<'_>,
         folded: &[u8],
         client: Client,
         now: Tick,
-    ) -> Option<Path> {
-        let wanted = self.server.autopath
-            && is_searched(query.qtype)
-            && !query.dnssec_ok()
-            && query.header.has(flag::RD);
-        let pod = self.pods.find(client.addr.ip()).filter(|_| wanted)?;
+    ) -> Option<Box<Path>> {
+        if !self.server.autopath {
+            return None;
+        }
+        let plain = query.header.has(flag::RD) && !query.dnssec_ok();
+        let pod = self.pods.find(client.addr.ip()).filter(|_| plain && is_searched(query.qtype))?;
         Path::of(pod, folded, now)
     }
 

@@ -33,7 +33,7 @@ pub(super) struct Journey {
     /// The beginnings of the answer, in their order.
     pub parts: Vec<Stage>,
     /// Where the name is being looked for by the client's search list: how far that has come.
-    pub path: Option<Path>,
+    pub path: Option<Box<Path>>,
     /// The answer without IPv6 addresses in whose place the name's IPv4 addresses are asked for.
     pub aaaa: Option<Stage>,
     /// Where the client's name is asked for as another: the way back.

@@ -108,7 +108,7 @@ impl Desk {
     pub(super) fn walk(
         &mut self,
         reply: Reply<'_, '_>,
-        path: Path,
+        path: Box<Path>,
         found: Settled,
         out: &mut [u8],
     ) -> Step {
@@ -122,7 +122,7 @@ impl Desk {
     pub(super) fn set_out(
         &mut self,
         reply: Reply<'_, '_>,
-        path: Path,
+        path: Box<Path>,
         (key, ended, late): (Hashed<'_>, usize, bool),
         out: &mut [u8],
     ) -> Step {
@@ -142,7 +142,7 @@ impl Desk {
         self.travelled(reply, travel, out)
     }
 
-    fn journey_by(&self, path: Path, reply: &Reply<'_, '_>) -> Box<Journey> {
+    fn journey_by(&self, path: Box<Path>, reply: &Reply<'_, '_>) -> Box<Journey> {
         let query = reply.query;
         let cd = query.header.has(flag::CD);
         let key = Key::of(query.name, query.qtype, query.dnssec_ok(), cd);

@@ -244,11 +244,11 @@ class Container(Network):
         mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
         self.assertEqual(set(mounts), set(places))
 
-        def started(container):
+        def started(container, run=output):
             program, *words = container["command"]
-            output("podman", "run", "--rm", "--network", "host", "--entrypoint", program,
-                   *confined(container),
-                   *[f"--volume={places[name]}:{path}" for name, path in mounts.items()], IMAGE, *words)
+            return run("podman", "run", "--rm", "--network", "host", "--entrypoint", program,
+                       *confined(container),
+                       *[f"--volume={places[name]}:{path}" for name, path in mounts.items()], IMAGE, *words)
 
         # A second time changes nothing: a pod is started many times on a node.
         started(container)
@@ -266,6 +266,11 @@ class Container(Network):
             self.assertEqual(lists.read_text(), before)
         self.assertEqual([path.name for path in places["cni-conf"].iterdir()], [lists.name])
         self.assertTrue((places["cni-bin"] / PLUGIN.name).exists())
+        # What is not understood stays as it is, and the exit code is README.md's.
+        lists.write_text("{")
+        [told] = re.findall(r"its init container fails, exit code (\d+)", (DEPLOY / "README.md").read_text())
+        failed = started(container, run)
+        self.assertEqual((failed.returncode, lists.read_text()), (int(told), "{"), failed.stderr)
 
     @for_each(["NET_ADMIN", "NET_BIND_SERVICE"])
     def test_each_capability_is_needed(self, capability):

@@ -93,6 +93,24 @@ class Manifests(unittest.TestCase):
                          one(layer, "ConfigMap")["metadata"]["name"])
         self.assertEqual(mounts["run"]["mountPath"], volumes["run"]["hostPath"]["path"])
 
+    def test_it_goes_to_each_node_that_it_can_serve_and_to_no_other(self):
+        spec = pod("base")
+        [term] = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][
+            "nodeSelectorTerms"]
+
+        def goes_to(labels):
+            self.assertEqual({wanted["operator"] for wanted in term["matchExpressions"]}, {"NotIn"})
+            return (spec["nodeSelector"].items() <= labels.items()
+                    and all(labels.get(unwanted["key"]) not in unwanted["values"]
+                            for unwanted in term["matchExpressions"]))
+
+        node = {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
+        self.assertTrue(goes_to(node))
+        self.assertTrue(goes_to({**node, "eks.amazonaws.com/compute-type": "ec2", "type": "large"}))
+        for other in [{"kubernetes.io/os": "windows"}, {"kubernetes.io/arch": "arm64"},
+                      {"type": "virtual-kubelet"}, {"eks.amazonaws.com/compute-type": "fargate"}]:
+            self.assertFalse(goes_to({**node, **other}), other)
+
     def test_a_changed_configuration_is_rolled_out(self):
         names = {one(layer, "ConfigMap")["metadata"]["name"] for layer in LAYERS}
         self.assertEqual(len(names), len(LAYERS))

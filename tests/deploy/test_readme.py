@@ -11,7 +11,9 @@ from pathlib import Path
 import yaml
 
 from common import (DEPLOY, HORIZOND, KUSTOMIZE, MODES, PLUGIN, ROOT, TMP, addresses, blocks, commands, config,
-                    for_each, output, readme)
+                    for_each, output, pod, readme)
+
+HEADCNI = ROOT / "config/examples/headcni-node.toml"
 
 
 def of(program):
@@ -99,25 +101,39 @@ class Page(unittest.TestCase):
         shutil.copytree(DEPLOY, ours)
         return site, "\n".join(blocks("yaml")[0])
 
-    @for_each(MODES)
-    def test_with_headcni_the_daemon_sees_its_file(self, mode):
+    def with_component(self, mode, name):
+        """A kustomization of one's own with that line more: valid; and its DaemonSet's pod."""
         site, text = self.site()
         [line] = blocks("yaml")[1]
+        line = line.replace("components/headcni", f"components/{name}")
         (site / "kustomization.yaml").write_text(f"{text.replace('kubelet', mode)}\n{line}\n")
-        example = ROOT / "config/examples/headcni-node.toml"
-        shutil.copy(example, site / "horizond.toml")
+        shutil.copy(HEADCNI, site / "horizond.toml")
         rendered = output("kubectl", "kustomize", site)
         (site / "rendered.yaml").write_text(rendered)
         output("kubernetes-validate", "--strict", site / "rendered.yaml")
         [spec] = [item["spec"]["template"]["spec"] for item in yaml.safe_load_all(rendered)
                   if item["kind"] == "DaemonSet"]
+        return spec
+
+    @for_each(MODES)
+    def test_with_headcni_the_daemon_sees_its_file(self, mode):
+        spec = self.with_component(mode, "headcni")
         [container] = spec["containers"]
         [mount] = [mount for mount in container["volumeMounts"] if mount["name"] == "cni-conf"]
         [volume] = [volume for volume in spec["volumes"] if volume["name"] == "cni-conf"]
-        [read] = [route["headcni_conflist"] for route in tomllib.loads(example.read_text())["route"]
+        [read] = [route["headcni_conflist"] for route in tomllib.loads(HEADCNI.read_text())["route"]
                   if "headcni_conflist" in route]
         self.assertEqual({mount["mountPath"], volume["hostPath"]["path"]}, {str(Path(read).parent)})
         self.assertTrue(mount["readOnly"])
+
+    @for_each(MODES + ["cni-undo"])
+    def test_with_selinux_every_container_may_work_on_the_host_and_no_more_than_before(self, mode):
+        spec, before = self.with_component(mode, "selinux"), pod(f"overlays/{mode}")
+        self.assertEqual(spec["securityContext"].pop("seLinuxOptions"), {"type": "spc_t"})
+        self.assertEqual(spec["securityContext"], before["securityContext"])
+        for part in ["containers", "initContainers"]:
+            self.assertEqual([container["securityContext"] for container in spec.get(part, [])],
+                             [container["securityContext"] for container in before.get(part, [])])
 
     def test_a_kustomization_of_one_s_own(self):
         site, text = self.site()

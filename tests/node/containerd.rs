@@ -1,15 +1,19 @@
 //! Pods of the real containerd, made over its socket as the kubelet makes them, with the real bridge,
 //! host-local and runc; the cluster's DNS, MagicDNS and the internet are the lab's.
 
+mod container;
 mod cri;
+mod crowd;
+mod ends;
+mod leftovers;
+mod refused;
 mod runtime;
+mod searching;
 
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::{Value, json};
@@ -17,11 +21,12 @@ use serde_json::{Value, json};
 use crate::daemon::Settings;
 use crate::fake_coredns::FakeCoreDns;
 use crate::lab::{COREDNS, INTERNET, Lab, NODE_V4};
-use crate::netns::Netns;
 use crate::process::{PATIENCE, Service, checked, wait_for};
 use crate::servers;
 use crate::steering::ruleset;
-use runtime::{Container, Containerd, dns};
+use crate::tap::Taps;
+use container::Container;
+use runtime::{Containerd, dns};
 
 /// A Service by a short name and by its whole one, a host of the tailnet, one of the internet.
 const NAMES: [(&str, [&str; 2]); 4] = [
@@ -38,16 +43,22 @@ struct Place {
     // Its pods go before the lab goes.
     runtime: Containerd,
     _servers: (FakeCoreDns, Service, Service),
+    taps: Taps,
     lab: Lab,
 }
 
 impl Place {
     fn new(plugin: Option<Value>) -> Self {
-        let lab = Lab::new();
+        Self::on(Lab::new(), plugin)
+    }
+
+    /// The same on this lab.
+    fn on(lab: Lab, plugin: Option<Value>) -> Self {
+        let taps = Taps::start(&lab);
         let coredns = servers::fake_coredns(&lab, 1);
         let servers = (coredns, servers::Authority::Nsd.magicdns(&lab), servers::internet(&lab));
         let runtime = Containerd::start(&lab, plugin);
-        Self { runtime, _servers: servers, lab }
+        Self { runtime, _servers: servers, taps, lab }
     }
 
     /// The daemon; `steer` is that key of `[node]`.
@@ -56,9 +67,22 @@ impl Place {
         let node = format!("notrack = true\nsteer = {steer}\n[pods]\ndir = {pods:?}\n");
         Settings { node: &node, ..Settings::default() }.start(&self.lab)
     }
+
+    /// Waits until the daemon knows so many pods.
+    fn knows(&self, pods: usize) {
+        let control = self.lab.path("control.sock");
+        let wanted = if pods == 1 { "1 pod".to_owned() } else { format!("{pods} pods") };
+        wait_for(&format!("the daemon to know {wanted}"), PATIENCE, || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_horizond"));
+            let status = checked(command.args(["status", "--control"]).arg(&control));
+            let said = status.lines().find_map(|line| line.strip_prefix("pods "));
+            (said.expect("a line on pods").trim() == wanted).then_some(())
+        });
+    }
 }
 
 /// Both resolvers find all of them.
+#[track_caller]
 fn finds_all(pod: &Container<'_>) {
     for (name, addresses) in NAMES {
         assert_eq!(pod.getent(name), addresses, "getent ahosts {name}");
@@ -71,6 +95,7 @@ fn finds_all(pod: &Container<'_>) {
 }
 
 /// The names of the cluster's own DNS: it forwards the rest to the internet.
+#[track_caller]
 fn finds_by_the_cluster(pod: &Container<'_>) {
     assert_eq!(pod.getent("web.default"), NAMES[0].1);
     assert_eq!(pod.getent("www.example.com"), NAMES[3].1);
@@ -123,9 +148,10 @@ fn pods_are_led_to_us_and_known_until_they_go() {
     assert!(!before.is_ours());
 
     // The pod goes: record, lease and rules go with it, however often that is asked for.
-    let held = File::open(format!("/run/netns/{}", web.netns().name())).unwrap();
+    let held = File::open(web.netns().name()).unwrap();
     assert!(in_netns(&held, || ruleset_here().contains("169.254.20.11")));
     let (id, records) = (web.pod.clone(), runtime.records().len());
+    place.knows(records);
     for _ in 0..2 {
         runtime.cri().stop_pod(&id).unwrap();
     }
@@ -135,18 +161,12 @@ fn pods_are_led_to_us_and_known_until_they_go() {
     web.remove();
     let said = call(&place, &id, "DEL", "", json!({}));
     assert!(said.status.success() && said.stdout.is_empty(), "{said:?}");
-    wait_for("the daemon to forget the pod", PATIENCE, || {
-        let known = checked(Command::new(env!("CARGO_BIN_EXE_horizond")).args([
-            "status",
-            "--control",
-            place.lab.path("control.sock").to_str().unwrap(),
-        ]));
-        (!known.contains("web-1")).then_some(())
-    });
+    place.knows(records - 1);
     for pod in [before, early, over_tcp, out, own] {
         pod.remove();
     }
-    assert_eq!((runtime.records(), runtime.leases()), (vec![], vec![]));
+    place.knows(0);
+    runtime.is_left_as_it_was();
 }
 
 /// The kubelet's own setting names us, and nothing else on the node has to.
@@ -173,109 +193,8 @@ fn with_the_kubelets_setting_a_pods_resolv_conf_names_us() {
     assert!(pod.becomes_known().iter().any(|row| row == "pod web-3"));
     finds_all(&pod);
     assert!(!ruleset(&pod.netns()).contains("horizond"));
-}
-
-#[test]
-fn a_pod_that_cannot_be_had_leaves_nothing_and_a_broken_one_is_noticed() {
-    let place = Place::new(None);
-    let runtime = &place.runtime;
-    let _daemon = place.daemon(r#"["cni"]"#);
-    let file = place.lab.file("no-directory", "");
-    runtime.set_plugin(Some(json!({"podDir": file})));
-    let config = runtime.config("failed", dns(&[COREDNS], KUBELET), &[]);
-    let namespaces = || std::fs::read_dir("/run/netns").unwrap().flatten().map(|e| e.file_name());
-    let error = runtime.cri().run_pod(&config).unwrap_err();
-    assert!(error.contains("no-directory"), "{error}");
-    for pod in runtime.cri().pods().unwrap() {
-        runtime.cri().stop_pod(&pod).unwrap();
-        runtime.cri().remove_pod(&pod).unwrap();
-    }
-    assert_eq!((runtime.records(), runtime.leases()), (vec![], vec![]));
-
-    // The same pod once that is mended.
-    runtime.set_plugin(Some(json!({})));
-    let pod = runtime.pod("failed", dns(&[COREDNS], KUBELET), &[]);
-    finds_all(&pod);
-    let netns = pod.netns();
-    assert!(namespaces().any(|name| name.to_str() == Some(netns.name())));
-    let path = format!("/var/run/netns/{}", netns.name());
-    let check = || call(&place, &pod.pod, "CHECK", &path, json!({}));
-    let good = check();
-    assert!(good.status.success() && good.stdout.is_empty(), "{good:?}");
-    // Somebody flushes the pod's rules.
-    netns.run(|| checked(Command::new("nft").args(["flush", "ruleset"])));
-    assert!(!pod.is_ours());
-    let bad = check();
-    let error: Value = serde_json::from_slice(&bad.stdout).unwrap();
-    assert!(!bad.status.success() && error["code"].as_u64() >= Some(100), "{bad:?}");
     pod.remove();
-    assert_eq!((runtime.records(), runtime.leases()), (vec![], vec![]));
-}
-
-#[test]
-fn a_hundred_pods_at_once() {
-    const PODS: usize = 100;
-    /// As many as a kubelet of a large node makes side by side.
-    const WORKERS: usize = 10;
-    let place = Place::new(Some(json!({})));
-    let runtime = &place.runtime;
-    let _daemon = place.daemon(r#"["cni"]"#);
-    let side_by_side = |work: &(dyn Fn(usize) + Sync)| {
-        let next = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..WORKERS {
-                scope.spawn(|| {
-                    while let Some(number) =
-                        Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < PODS)
-                    {
-                        work(number);
-                    }
-                });
-            }
-        });
-    };
-    let ids: Vec<_> = (0..PODS).map(|_| std::sync::OnceLock::new()).collect();
-    let began = Instant::now();
-    side_by_side(&|number| {
-        let config = runtime.config(&format!("web-{number}"), dns(&[COREDNS], KUBELET), &[]);
-        let id = runtime.cri().run_pod(&config).unwrap_or_else(|error| panic!("{error}"));
-        ids[number].set(id).unwrap();
-    });
-    println!("{PODS} pods up in {:.1?}", began.elapsed());
-    assert_eq!((runtime.records().len(), runtime.leases().len()), (PODS, PODS));
-    // Each asks its nameserver from where it is, and we know each by its name.
-    let addresses: Vec<_> = (0..PODS).map(|_| std::sync::OnceLock::new()).collect();
-    side_by_side(&|number| {
-        let name = format!("cbr0_{}_eth0.json", ids[number].get().unwrap());
-        let record = std::fs::read(runtime.path("pods").join(name)).unwrap();
-        let record: Value = serde_json::from_slice(&record).unwrap();
-        let netns = record["netns"].as_str().unwrap().rsplit('/').next().unwrap();
-        let netns = Netns::named(netns.to_owned());
-        let dig = |what: &str| {
-            let server = format!("@{COREDNS}");
-            let mut command = Command::new("dig");
-            command.args(["+short", "+tries=3", "+timeout=5", &server]).args(what.split(' '));
-            netns.run(|| checked(&mut command))
-        };
-        wait_for("the daemon to know the pod", PATIENCE, || {
-            let rows = dig("CH TXT whoami.horizond");
-            rows.lines().any(|row| row == format!("\"pod web-{number}\"")).then_some(())
-        });
-        assert_eq!(dig("web.default.svc.cluster.local A"), "10.96.0.20\n");
-        addresses[number].set(record["addresses"][0].as_str().unwrap().to_owned()).unwrap();
-    });
-    let mut addresses: Vec<_> = addresses.iter().map(|a| a.get().unwrap()).collect();
-    addresses.sort();
-    addresses.dedup();
-    assert_eq!(addresses.len(), PODS);
-    let began = Instant::now();
-    side_by_side(&|number| {
-        let id = ids[number].get().unwrap();
-        runtime.cri().stop_pod(id).unwrap();
-        runtime.cri().remove_pod(id).unwrap();
-    });
-    println!("gone in {:.1?}", began.elapsed());
-    assert_eq!((runtime.records(), runtime.leases()), (vec![], vec![]));
+    place.runtime.is_left_as_it_was();
 }
 
 /// Calls the plugin for a pod of the runtime as the runtime would.

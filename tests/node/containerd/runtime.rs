@@ -4,24 +4,27 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::cri::{Cri, DnsConfig, Executed, Linux, Metadata, PodSandboxConfig};
+use super::container::Container;
+use super::cri::{Cri, DnsConfig, Linux, Metadata, PodSandboxConfig};
+use super::leftovers::{self, Leftovers};
 use crate::image::{self, find};
 use crate::lab::{COREDNS, Lab, NODE_V4};
 use crate::netns::Netns;
-use crate::pod::Dig;
 use crate::process::{PATIENCE, Service, checked, wait_for};
 
 const IMAGE: &str = "horizond.test/pod:1";
 /// Where Debian's containernetworking-plugins lie.
 const PLUGINS: &str = "/usr/lib/cni";
 /// Programs beside those of the lab, with the package of each.
-const TOOLS: [(&str, &str); 9] = [
+const TOOLS: [(&str, &str); 10] = [
     ("containerd", "containerd"),
     ("ctr", "containerd"),
     ("runc", "runc"),
@@ -31,11 +34,17 @@ const TOOLS: [(&str, &str); 9] = [
     ("tar", "tar"),
     ("sha256sum", "coreutils"),
     ("ldd", "libc-bin"),
+    ("setpriv", "util-linux"),
 ];
 /// The cluster's search list for the namespace `shop`.
 pub const SEARCHES: [&str; 3] = ["shop.svc.cluster.local", "svc.cluster.local", "cluster.local"];
 /// The network's name, and its bridge's.
-const NETWORK: &str = "cbr0";
+pub const NETWORK: &str = "cbr0";
+
+/// The wrapper that keeps a protocol of how the plugin is called, and the one that may do less than the
+/// plugin must; types of the list of plugins, like the plugin itself.
+pub const NOTING: &str = "noting";
+pub const CONFINED: &str = "confined";
 
 /// A running containerd. Dropping it takes its pods away first, after a panic too.
 pub struct Containerd {
@@ -44,6 +53,7 @@ pub struct Containerd {
     directory: TempDir,
     cri: Cri,
     cgroup: String,
+    node: Netns,
 }
 
 /// What the kubelet tells of a pod's DNS: by default what it does for `ClusterFirst`.
@@ -61,9 +71,11 @@ impl Containerd {
         }
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        static ONCE: Once = Once::new();
+        ONCE.call_once(leftovers::sweep);
         // Short: a socket's path has 107 bytes.
-        let directory = TempDir::with_prefix_in("hzc", "/tmp").unwrap();
-        let cgroup = format!("/hz{}-{number}", std::process::id());
+        let directory = TempDir::with_prefix_in(leftovers::prefix(), "/tmp").unwrap();
+        let cgroup = format!("/{}{number}", leftovers::prefix());
         let at = |name: &str| directory.path().join(name);
         for name in ["root", "state", "bin", "net.d", "pods", "ipam", "logs"] {
             fs::create_dir(at(name)).unwrap();
@@ -71,7 +83,13 @@ impl Containerd {
         for name in ["bridge", "host-local", "loopback"] {
             symlink(Path::new(PLUGINS).join(name), at("bin").join(name)).unwrap();
         }
-        symlink(env!("CARGO_BIN_EXE_horizond-cni"), at("bin").join("horizond-cni")).unwrap();
+        let plugin_program = env!("CARGO_BIN_EXE_horizond-cni");
+        symlink(plugin_program, at("bin").join("horizond-cni")).unwrap();
+        let calls = at("calls").display().to_string();
+        let note = format!("echo \"$CNI_COMMAND $CNI_CONTAINERID $CNI_NETNS\" >>{calls}");
+        script(&at("bin").join(NOTING), &format!("{note}\nexec {plugin_program}"));
+        let confined = "exec setpriv --bounding-set=-net_admin --inh-caps=-net_admin";
+        script(&at("bin").join(CONFINED), &format!("{confined} {plugin_program}"));
         let config = at("config.toml");
         fs::write(&config, configuration(directory.path())).unwrap();
         let mut command = Command::new("containerd");
@@ -79,7 +97,7 @@ impl Containerd {
         let log = lab.path(&format!("containerd-{number}.log"));
         let service = Service::start(&lab.node, &mut command, &log);
         let cri = Cri::new(&at("c.sock"));
-        let mut this = Self { service, directory, cri, cgroup };
+        let mut this = Self { service, directory, cri, cgroup, node: lab.node.clone() };
         let cri = this.cri.clone();
         this.service.wait_ready(|| cri.plugins().is_ok());
         this.set_plugin(plugin);
@@ -161,7 +179,7 @@ impl Containerd {
         let container = self.cri.run_container(&pod, &config, IMAGE);
         let container = container.unwrap_or_else(|error| panic!("{error}\n{}", self.log()));
         let address = self.cri.address(&pod).unwrap();
-        Container { runtime: self, pod, container, address }
+        Container::new(self, pod, container, address)
     }
 
     /// Files of the pods' records, sorted.
@@ -174,6 +192,45 @@ impl Containerd {
         let mut names = names(&self.path("ipam").join(NETWORK));
         names.retain(|name| name.parse::<std::net::IpAddr>().is_ok());
         names
+    }
+
+    /// How the plugin was called for a pod since [`NOTING`] stands in the list: the verb, and whether it was
+    /// told a network namespace.
+    pub fn calls(&self, pod: &str) -> Vec<(String, bool)> {
+        let text = fs::read_to_string(self.path("calls")).unwrap_or_default();
+        let lines = text.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        lines
+            .filter(|words| words[1] == pod)
+            .map(|words| (words[0].to_owned(), !words[2].is_empty()))
+            .collect()
+    }
+
+    /// What there is of pods: what they are to the runtime and to its plugins, and what they are to the
+    /// machine.
+    pub fn traces(&self) -> Vec<String> {
+        let mut traces = self.leftovers().list();
+        traces.extend(self.records());
+        traces.extend(self.leases());
+        traces.extend(self.cri.pods().unwrap());
+        let links = ["-n", self.node.name(), "-o", "link", "show", "master", NETWORK];
+        let links = checked(Command::new("ip").args(links));
+        traces.extend(links.lines().map(str::to_owned));
+        traces
+    }
+
+    /// Waits until there are none.
+    #[track_caller]
+    pub fn is_left_as_it_was(&self) {
+        // A shim ends after it has answered.
+        let end = Instant::now() + PATIENCE;
+        while !self.traces().is_empty() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(self.traces(), Vec::<String>::new());
+    }
+
+    fn leftovers(&self) -> Leftovers<'_> {
+        Leftovers::new(self.directory.path(), &self.cgroup[1..])
     }
 
     /// Hands it the image of all pods.
@@ -208,33 +265,38 @@ impl Containerd {
         );
     }
 
-    /// Takes all pods away.
+    /// Takes all pods away; gives up on the first that takes too long, since then it is containerd.
     fn clear(&self) {
+        let end = Instant::now() + PATIENCE * 4;
         for pod in self.cri.pods().unwrap_or_default() {
-            let _ = self.cri.stop_pod(&pod);
-            let _ = self.cri.remove_pod(&pod);
+            if Instant::now() > end {
+                break;
+            }
+            let _ = self.cri.stop_pod(&pod).and_then(|()| self.cri.remove_pod(&pod));
         }
     }
 }
 
 impl Drop for Containerd {
     fn drop(&mut self) {
-        self.clear();
-        self.service.terminate();
-        let end = std::time::Instant::now() + PATIENCE;
-        while self.service.ended().is_none() && std::time::Instant::now() < end {
-            std::thread::sleep(std::time::Duration::from_millis(20));
+        if self.service.ended().is_none() {
+            self.clear();
+            self.service.terminate();
+        }
+        let end = Instant::now() + PATIENCE;
+        while self.service.ended().is_none() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
         }
         self.service.kill();
-        // What a pod left behind that could not be taken away.
-        let ours = self.directory.path().to_string_lossy().into_owned();
-        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        let mounts = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-        for mount in mounts.filter(|mount| mount.starts_with(&ours)) {
-            let _ = Command::new("umount").args(["--lazy", mount]).stderr(Stdio::null()).status();
-        }
-        image::remove_cgroups(&self.cgroup);
+        self.leftovers().remove();
     }
+}
+
+/// Writes a program. Not by this process: a child that another test starts meanwhile would inherit the file
+/// open for writing, and a program that is open for writing cannot be run (ETXTBSY).
+fn script(path: &Path, text: &str) {
+    let write = "printf '#!/bin/sh\n%s\n' \"$1\" >\"$0\" && chmod 755 \"$0\"";
+    checked(Command::new("sh").args(["-c", write]).arg(path).arg(text));
 }
 
 fn names(directory: &Path) -> Vec<String> {
@@ -265,6 +327,7 @@ restrict_oom_score_adj = true
 disable_apparmor = true
 disable_tcp_service = true
 stream_server_address = "127.0.0.1"
+netns_mounts_under_state_dir = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "{at}/bin"
 conf_dir = "{at}/net.d"
@@ -274,94 +337,4 @@ snapshotter = "native"
 runtime_type = "io.containerd.runc.v2"
 "#
     )
-}
-
-/// A pod's container.
-pub struct Container<'a> {
-    runtime: &'a Containerd,
-    pub pod: String,
-    container: String,
-    pub address: String,
-}
-
-impl Container<'_> {
-    /// Runs a program in it to its end.
-    pub fn run(&self, command: &[&str]) -> Executed {
-        let executed = self.runtime.cri.exec(&self.container, command);
-        executed.unwrap_or_else(|error| panic!("{command:?}: {error}"))
-    }
-
-    /// The addresses that glibc finds.
-    pub fn getent(&self, name: &str) -> Vec<String> {
-        let executed = self.run(&["/bin/getent", "ahosts", name]);
-        assert!(matches!(executed.exit_code, 0 | 2), "getent {name}: {executed:?}");
-        let text = String::from_utf8(executed.stdout).unwrap();
-        let mut found: Vec<String> =
-            text.lines().filter_map(|line| Some(line.split_whitespace().next()?.into())).collect();
-        found.sort();
-        found.dedup();
-        found
-    }
-
-    /// What busybox's nslookup prints.
-    pub fn nslookup(&self, name: &str) -> String {
-        let executed = self.run(&["/bin/busybox", "nslookup", name]);
-        String::from_utf8_lossy(&[executed.stdout, executed.stderr].concat()).into_owned()
-    }
-
-    pub fn dig(&self, arguments: &str) -> Dig {
-        let mut command = vec!["/bin/dig", "+tries=1", "+timeout=6"];
-        command.extend(arguments.split_whitespace());
-        let executed = self.run(&command);
-        Dig::parse(arguments, &String::from_utf8_lossy(&executed.stdout))
-    }
-
-    pub fn resolv_conf(&self) -> String {
-        let executed = self.run(&["/bin/busybox", "cat", "/etc/resolv.conf"]);
-        String::from_utf8(executed.stdout).unwrap()
-    }
-
-    /// Its network namespace.
-    pub fn netns(&self) -> Netns {
-        let record = self.record().expect("a record");
-        let path = record["netns"].as_str().unwrap();
-        Netns::named(path.rsplit('/').next().unwrap().to_owned())
-    }
-
-    /// Its record, as it lies there.
-    pub fn record(&self) -> Option<Value> {
-        let name = format!("{NETWORK}_{}_eth0.json", self.pod);
-        let text = fs::read(self.runtime.path("pods").join(name)).ok()?;
-        Some(serde_json::from_slice(&text).unwrap())
-    }
-
-    /// Whether it is led to us when it asks its nameserver: only we know `whoami.horizond`.
-    pub fn is_ours(&self) -> bool {
-        self.dig(&format!("@{COREDNS} CH TXT whoami.horizond")).status == "NOERROR"
-    }
-
-    /// Waits until that is so.
-    pub fn becomes_ours(&self) {
-        wait_for("the pod to be led to us", PATIENCE, || self.is_ours().then_some(()));
-    }
-
-    /// The rows of whoami.
-    pub fn whoami(&self) -> Vec<String> {
-        let dig = self.dig(&format!("@{NODE_V4} CH TXT whoami.horizond"));
-        dig.data("TXT").iter().map(|row| row.trim_matches('"').to_owned()).collect()
-    }
-
-    /// Waits until the daemon knows it.
-    pub fn becomes_known(&self) -> Vec<String> {
-        wait_for("the daemon to know the pod", PATIENCE, || {
-            let rows = self.whoami();
-            (rows.len() > 1).then_some(rows)
-        })
-    }
-
-    /// Stops and removes the pod.
-    pub fn remove(self) {
-        self.runtime.cri.stop_pod(&self.pod).unwrap();
-        self.runtime.cri.remove_pod(&self.pod).unwrap();
-    }
 }
