@@ -91,6 +91,11 @@ impl Pod {
             written_s: record.when_unix_s,
         })
     }
+
+    /// By what records are put in order, the oldest first; the rest is for those of one second.
+    fn age(&self) -> (u64, &str, &str) {
+        (self.written_s, &self.container, &self.network)
+    }
 }
 
 impl std::fmt::Display for Pod {
@@ -127,8 +132,7 @@ impl Table {
     /// Of the records that are used. Where several have one address, the one that was written last
     /// has it: its predecessor's record has been left behind. `refused` files were no records.
     pub fn new(mut records: Vec<Arc<Pod>>, refused: usize, namespaces: &Namespaces) -> Table {
-        let age = |pod: &Arc<Pod>| (pod.written_s, pod.container.clone(), pod.network.clone());
-        records.sort_by_cached_key(age);
+        records.sort_unstable_by(|a, b| a.age().cmp(&b.age()));
         let mut by_address = HashMap::default();
         let pairs =
             records.iter().rev().flat_map(|pod| pod.addresses.iter().map(move |a| (a, pod)));

@@ -1,24 +1,29 @@
-//! What pods that come and go cost those who ask: a daemon of its own, asked steadily for one cached name,
-//! in rounds with and without records of pods appearing and going beside it.
+//! What pods that come and go cost those who ask: a daemon of its own, asked steadily for one cached name
+//! by a client that has a record itself. Rounds in turn: nothing else happens; the same files are written
+//! and removed in a directory that nobody looks at, which is this program's own share; and in the daemon's.
 //!
 //! ```text
 //! cargo run --release --example bench-pods -- target/release/horizond [PODS] [ROUNDS]
 //! ```
 //!
 //! 5,000 pods and 12 rounds of 5 s of each kind unless told otherwise: so all pods come and go within a
-//! minute of churn. Prints the answer times of both kinds in microseconds, what was lost, and the
-//! daemon's CPU time for each second; then the CPU time of the daemon that nobody asks, without records
-//! and with all of them lying there. Everything is on 127.0.0.0/8 and in a directory of its own.
+//! minute of churn. Prints the answer times of each kind in microseconds, how many took longer than 5 ms,
+//! what was lost, and the daemon's CPU time for each second; then the CPU time of the daemon that nobody
+//! asks, without records and with all of them lying there. Stops where an answer was no hit. Everything is
+//! on 127.0.0.0/8 and in a directory of its own.
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use horizond::cni::record::{PodRecord, SearchFrom, VERSION};
+use horizond::cni::replace::UNFINISHED;
 use horizond::wire::name::Name;
 
 /// Between two questions.
@@ -28,6 +33,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const ROUND: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(10);
 const ADDR: &str = "127.53.9.1:5300";
+const UPSTREAM: &str = "127.53.9.2:5300";
+const CLIENT: &str = "127.53.9.9";
+/// Longer than anything but another process in the way explains.
+const SLOW: Duration = Duration::from_millis(5);
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -36,37 +45,76 @@ fn main() -> anyhow::Result<()> {
     let (pods, rounds) = (number(1, 5000)?, number(2, 12)?);
     ensure!((1..=16_000).contains(&pods) && (1..=60).contains(&rounds), "out of range");
     let directory = tempfile::tempdir()?;
-    let records = directory.path().join("pods");
-    fs::create_dir(&records)?;
+    let [records, elsewhere] = ["pods", "elsewhere"].map(|name| directory.path().join(name));
+    for path in [&records, &elsewhere] {
+        fs::create_dir(path)?;
+    }
+    // The client is a pod itself, of another network: it is looked up, found and counted.
+    put(&records, "clients", 0, CLIENT.parse()?)?;
+    let upstream = Upstream::start()?;
     let daemon = Daemon::start(Path::new(program), directory.path(), &records)?;
 
-    let (mut quiet, mut busy) = (Side::default(), Side::default());
-    let mut churn = Churn { records: records.clone(), pods, done: 0, of: rounds };
+    let [mut quiet, mut beside, mut busy] = [(); 3].map(|()| Side::default());
+    let [mut other, mut churn] =
+        [elsewhere, records.clone()].map(|records| Churn { records, pods, done: 0, of: rounds });
+    let asked = upstream.asked.load(Ordering::Relaxed);
     for _ in 0..rounds {
         quiet.add(&daemon, || Ok(()))?;
+        beside.add(&daemon, || other.round())?;
         busy.add(&daemon, || churn.round())?;
     }
+    ensure!(upstream.asked.load(Ordering::Relaxed) == asked, "not all of them were hits");
     println!("{} pods came and went in {:.0} s of churn", pods, busy.time.as_secs_f64());
     println!(
-        "{:>8} {:>9} {:>5} {:>8} {:>8} {:>8} {:>8} {:>11}",
-        "", "asked", "lost", "p50", "p99", "p99.9", "max", "CPU ms/s"
+        "{:>10} {:>7} {:>5} {:>5} {:>8} {:>8} {:>8} {:>8} {:>9}",
+        "", "asked", "lost", ">5ms", "p50", "p99", "p99.9", "max", "CPU ms/s"
     );
     println!("{}", quiet.row("quiet"));
+    println!("{}", beside.row("elsewhere"));
     println!("{}", busy.row("churn"));
-    let ratio = |at: f64| busy.quantile(at) / quiet.quantile(at);
-    println!(
-        "churn over quiet: p50 {:.2}, p99 {:.2}, p99.9 {:.2}",
-        ratio(0.5),
-        ratio(0.99),
-        ratio(0.999)
-    );
+    for (name, base) in [("quiet", &quiet), ("elsewhere", &beside)] {
+        let ratio = |at: f64| busy.quantile(at) / base.quantile(at);
+        println!(
+            "churn over {name}: p50 {:.2}, p99 {:.2}, p99.9 {:.2}, max {:.2}",
+            ratio(0.5),
+            ratio(0.99),
+            ratio(0.999),
+            ratio(1.0)
+        );
+    }
 
     let idle = daemon.idle()?;
-    (0..pods).try_for_each(|pod| put(&records, pod))?;
+    (0..pods).try_for_each(|pod| put(&records, NETWORK, pod, address(pod)))?;
     std::thread::sleep(Duration::from_secs(1));
     let full = daemon.idle()?;
     println!("nobody asks: CPU ms/s {idle:.2} without records, {full:.2} with {pods}");
     Ok(())
+}
+
+/// Answers whatever it is asked with one address that lives for a day, and counts.
+struct Upstream {
+    asked: Arc<AtomicUsize>,
+}
+
+impl Upstream {
+    fn start() -> anyhow::Result<Upstream> {
+        let (asked, socket) = (Arc::new(AtomicUsize::new(0)), UdpSocket::bind(UPSTREAM)?);
+        let count = Arc::clone(&asked);
+        // Ends with the process.
+        std::thread::spawn(move || {
+            let mut buffer = [0; 512];
+            while let Ok((len, from)) = socket.recv_from(&mut buffer) {
+                count.fetch_add(1, Ordering::Relaxed);
+                let question = buffer[12..len].iter().position(|byte| *byte == 0).unwrap_or(0) + 17;
+                let mut answer = buffer[..question.min(len)].to_vec();
+                // A response, recursion available; one question, one answer and nothing else.
+                answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
+                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 1, 0x51, 0x80, 0, 4, 192, 0, 2, 1]);
+                let _ = socket.send_to(&answer, from);
+            }
+        });
+        Ok(Upstream { asked })
+    }
 }
 
 /// The answer times of one kind of rounds.
@@ -117,12 +165,14 @@ impl Side {
     }
 
     fn row(&self, name: &str) -> String {
-        let mut row = format!("{name:>8} {:>9} {:>5}", self.times.len() + self.lost, self.lost);
+        let slow = self.times.iter().filter(|time| **time > SLOW).count();
+        let asked = self.times.len() + self.lost;
+        let mut row = format!("{name:>10} {asked:>7} {:>5} {slow:>5}", self.lost);
         for at in [0.5, 0.99, 0.999, 1.0] {
             let _ = write!(row, " {:>8.1}", self.quantile(at));
         }
         let cpu = self.cpu.as_secs_f64() * 1e3 / self.time.as_secs_f64();
-        row + &format!(" {cpu:>11.2}")
+        row + &format!(" {cpu:>9.2}")
     }
 }
 
@@ -146,10 +196,10 @@ impl Churn {
             let due = ROUND * (step - from) as u32 / (until - from) as u32;
             std::thread::sleep(due.saturating_sub(began.elapsed()));
             if step < self.pods {
-                put(&self.records, step)?;
+                put(&self.records, NETWORK, step, address(step))?;
             }
             if step >= stay {
-                fs::remove_file(file(&self.records, step - stay))?;
+                fs::remove_file(file(&self.records, NETWORK, step - stay))?;
             }
         }
         self.done += 1;
@@ -157,25 +207,39 @@ impl Churn {
     }
 }
 
-fn file(records: &Path, pod: usize) -> PathBuf {
-    records.join(format!("net_c{pod}_eth0.json"))
+const NETWORK: &str = "net";
+
+fn file(records: &Path, network: &str, pod: usize) -> PathBuf {
+    records.join(format!("{network}_c{pod}_eth0.json"))
+}
+
+fn address(pod: usize) -> IpAddr {
+    IpAddr::from(Ipv4Addr::from_bits(u32::from(Ipv4Addr::new(10, 0, 0, 0)) + pod as u32))
 }
 
 /// As the plugin does it: written beside, then renamed.
-fn put(records: &Path, pod: usize) -> anyhow::Result<()> {
-    let (high, low) = (pod / 250, pod % 250);
-    let record = format!(
-        r#"{{"version":1,"network":"net","container":"c{pod}","interface":"eth0","netns":"/run/netns/{pod}",
-        "addresses":["10.{}.{}.{low}"],"namespace":"shop-{}","pod":"web-{pod}","uid":"u{pod}",
-        "search":["shop.svc.cluster.local","svc.cluster.local","cluster.local"],"search_from":"runtime",
-        "ndots":5,"redirect":[["10.96.0.10","169.254.20.11"]],"when_unix_s":1}}"#,
-        high / 250,
-        high % 250,
-        pod % 40,
-    );
-    let unfinished = records.join(".unfinished");
-    fs::write(&unfinished, record)?;
-    fs::rename(unfinished, file(records, pod)).context("rename")
+fn put(records: &Path, network: &str, pod: usize, address: IpAddr) -> anyhow::Result<()> {
+    let record = PodRecord {
+        version: VERSION,
+        network: network.to_owned(),
+        container: format!("c{pod}"),
+        interface: "eth0".to_owned(),
+        netns: format!("/run/netns/{pod}"),
+        addresses: vec![address],
+        namespace: Some(format!("shop-{}", pod % 40)),
+        pod: Some(format!("web-{pod}")),
+        uid: Some(format!("u{pod}")),
+        search: ["shop.svc.cluster.local", "svc.cluster.local", "cluster.local"]
+            .map(str::to_owned)
+            .to_vec(),
+        search_from: SearchFrom::Runtime,
+        ndots: Some(5),
+        redirect: vec![(IpAddr::from([10, 96, 0, 10]), IpAddr::from([169, 254, 20, 11]))],
+        when_unix_s: 1,
+    };
+    let unfinished = records.join(format!("{UNFINISHED}bench"));
+    fs::write(&unfinished, record.to_json())?;
+    fs::rename(unfinished, file(records, network, pod)).context("rename")
 }
 
 struct Daemon {
@@ -191,8 +255,7 @@ impl Daemon {
              [node]\ninterface = \"\"\n\
              [pods]\ndir = {records:?}\nmetrics = true\n\
              [admin]\naddress = \"\"\ncontrol = \"\"\n\
-             [[local.record]]\nname = \"www.bench.example\"\ntype = \"A\"\ndata = \"192.0.2.1\"\n\
-             [[route]]\nname = \"internet\"\nsuffixes = [\".\"]\nupstreams = [\"127.53.9.2\"]\n"
+             [[route]]\nname = \"internet\"\nsuffixes = [\".\"]\nupstreams = [\"{UPSTREAM}\"]\n"
         );
         let path = directory.join("horizond.toml");
         fs::write(&path, config)?;
@@ -205,7 +268,7 @@ impl Daemon {
             .stderr(fs::File::create(directory.join("log"))?)
             .spawn()
             .with_context(|| program.display().to_string())?;
-        let socket = UdpSocket::bind("127.53.9.9:0")?;
+        let socket = UdpSocket::bind((CLIENT, 0))?;
         socket.connect(ADDR.parse::<SocketAddr>()?)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         let name: Name = "www.bench.example".parse()?;

@@ -1,10 +1,10 @@
 //! The directory of the records, looked at again and again.
 //!
 //! What is looked at first is the directory itself: while its time stays, no file came or went. Then
-//! the list of its files is read, and of those whose times or sizes changed the content, so much at a
-//! time. The list is what counts, and no event can be lost: the directory may be missing, come later,
-//! or be replaced by another. Every few seconds the files are looked at in any case, for those that
-//! were written in place.
+//! the list of its files is read; who came, or is another file by its inode, is looked at; and of those
+//! whose times or sizes changed the content is read, so much at a time. The list is what counts, and no
+//! event can be lost: the directory may be missing, come later, or be replaced by another. Every few
+//! seconds all files are looked at in any case, for those that were written in place.
 //!
 //! The plugin's files are regular ones that come by a rename. Links are not followed, pipes not waited
 //! for, nothing is read beyond [`MAX_RECORD`] bytes, and what is no record is passed over.
@@ -12,7 +12,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ pub const PER_LOOK: usize = 1024;
 /// How many at the first.
 pub const AT_START: usize = MAX_RECORDS;
 
-/// How often the files are looked at although the directory has not changed.
+/// How often all files are looked at, although neither the directory nor the list tells of a change.
 const SWEEP: Duration = Duration::from_secs(5);
 /// The most entries of the directory that are looked at, of whatever kind.
 const MAX_ENTRIES: usize = 4 * MAX_RECORDS;
@@ -51,9 +51,9 @@ pub struct Folder {
     /// Whether to look at the files whatever the directory's time says: it has a grain, and what
     /// happens within it leaves it as it was.
     again: bool,
-    /// When the files were last looked at.
+    /// When all files were last looked at; none if some are left.
     swept: Option<Instant>,
-    /// Counts the looks at the files.
+    /// Counts the looks at the list.
     round: u64,
     complaints: Every,
 }
@@ -64,6 +64,8 @@ struct Seen {
     stamp: Stamp,
     /// None where it is no record.
     pod: Option<Arc<Pod>>,
+    /// Whether it was found unchanged since it was read: nobody was still writing it then.
+    settled: bool,
     round: u64,
 }
 
@@ -76,6 +78,11 @@ impl Stamp {
     fn of(of: &Metadata) -> Stamp {
         let (dev, ino, size) = (of.dev() as i64, of.ino() as i64, of.size() as i64);
         Stamp([dev, ino, of.ctime(), of.ctime_nsec(), of.mtime(), of.mtime_nsec(), size])
+    }
+
+    /// Device and inode: which file it is, whatever is in it.
+    fn which(&self) -> [i64; 2] {
+        [self.0[0], self.0[1]]
     }
 }
 
@@ -124,9 +131,12 @@ impl Folder {
     }
 
     fn is_due_with(&self, metadata: &Metadata, now: Instant) -> bool {
-        let rested = |swept| now.saturating_duration_since(swept) >= SWEEP;
-        let sweep = !self.files.is_empty() && self.swept.is_none_or(rested);
+        let sweep = !self.files.is_empty() && self.is_sweep_due(now);
         self.again || sweep || self.stamp != Some(Stamp::of(metadata))
+    }
+
+    fn is_sweep_due(&self, now: Instant) -> bool {
+        self.swept.is_none_or(|swept| now.saturating_duration_since(swept) >= SWEEP)
     }
 
     /// Looks once, and reads `files` files at the most. A table if anything has changed. Blocks for as
@@ -145,7 +155,10 @@ impl Folder {
             Ok(entries) => entries,
             Err(error) => return self.unreadable(error, now),
         };
-        (self.stamp, self.swept, self.round) = (Some(stamp), Some(now), self.round + 1);
+        // In another directory the same inode is another file.
+        let same = self.stamp.is_some_and(|before| before.which() == stamp.which());
+        let sweep = !same || self.is_sweep_due(now);
+        (self.stamp, self.round) = (Some(stamp), self.round + 1);
         let mut budget = Budget { files, bytes: BYTES_PER_LOOK };
         let (mut changed, mut left) = (false, 0);
         for entry in entries.take(MAX_ENTRIES) {
@@ -155,7 +168,7 @@ impl Folder {
                 Err(error) => return self.unreadable(error, now),
             };
             let name = entry.file_name();
-            if !is_record(&name) {
+            if !is_record(&name) || (!sweep && self.is_as_known(&name, entry.ino())) {
                 continue;
             }
             // One that went meanwhile is none; the link itself is looked at, not what it leads to.
@@ -170,7 +183,24 @@ impl Folder {
         self.files.retain(|_, seen| seen.round == round);
         changed |= self.files.len() != before;
         self.again = moved || changed || left > 0;
+        self.swept = match left {
+            0 if sweep => Some(now),
+            0 => self.swept,
+            _ => None,
+        };
         changed.then(|| self.table())
+    }
+
+    /// Whether a file in the list is the one that was read, so that only a sweep need look at it. Where
+    /// the list has other inodes than the files (some stacked file systems) none is.
+    fn is_as_known(&mut self, name: &OsStr, inode: u64) -> bool {
+        match self.files.get_mut(name) {
+            Some(seen) if seen.settled && seen.stamp.which()[1] == inode as i64 => {
+                seen.round = self.round;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Takes over one entry of the list. Whether that changed anything; `None` if it has to wait for
@@ -188,6 +218,7 @@ impl Folder {
         if let Some(seen) = self.files.get_mut(&name) {
             seen.round = round;
             if seen.stamp == stamp {
+                seen.settled = true;
                 return Some(false);
             }
         } else if known >= MAX_RECORDS {
@@ -206,7 +237,7 @@ impl Folder {
                 None
             }
         };
-        self.files.insert(name, Seen { stamp, pod, round });
+        self.files.insert(name, Seen { stamp, pod, settled: false, round });
         Some(true)
     }
 

@@ -28,6 +28,7 @@ mod aside;
 mod autopath;
 mod chasing;
 mod containerd;
+mod crowd;
 mod failover;
 mod headcni;
 mod horizons;

@@ -191,3 +191,77 @@ fn there_is_an_end_to_how_many_are_used() {
     }
     assert_eq!(here.settled(), (0, MAX_RECORDS - 9));
 }
+
+impl Here {
+    /// The next look of the daemon's; whether it changed anything.
+    fn next(&mut self) -> bool {
+        self.now += EVERY;
+        match self.folder.look(self.now, PER_LOOK) {
+            Some(table) => self.table = table,
+            None => return false,
+        }
+        true
+    }
+
+    fn knows(&self, number: u8) -> bool {
+        self.table.find([10, 0, 0, number].into()).is_some()
+    }
+}
+
+#[test]
+fn between_sweeps_it_is_seen_who_comes_goes_or_is_another() {
+    let mut here = Here::new();
+    for number in 1..=3 {
+        here.put(&format!("{number}.json"), &record(number));
+    }
+    assert!(here.next() && !here.next(), "read, and found settled");
+    here.put("4.json", &record(4));
+    here.put("2.json", &record(20));
+    fs::remove_file(here.at("3.json")).unwrap();
+    assert!(here.next());
+    assert_eq!([1, 2, 3, 4, 20].map(|n| here.knows(n)), [true, false, false, true, true]);
+    // One that was still being written when it was read is looked at again.
+    fs::write(here.at("4.json"), record(40)).unwrap();
+    assert!(here.next() && here.knows(40));
+    // Another directory may have the same inodes.
+    fs::rename(here.at(""), here.temp.path().join("old")).unwrap();
+    fs::create_dir(here.at("")).unwrap();
+    for number in 1..=4 {
+        let old = here.temp.path().join(format!("old/{number}.json"));
+        if old.exists() {
+            fs::hard_link(old, here.at(&format!("{number}.json"))).unwrap();
+        }
+    }
+    fs::write(here.at("1.json"), record(10)).unwrap();
+    assert!(here.next() && here.knows(10) && here.knows(20));
+}
+
+#[test]
+fn what_is_written_in_place_is_seen_though_others_come_and_go_all_the_time() {
+    let mut here = Here::new();
+    here.put("1.json", &record(1));
+    assert!(here.next() && !here.next());
+    fs::write(here.at("1.json"), record(10)).unwrap();
+    let (began, mut others) = (here.now, 100..);
+    while !here.knows(10) {
+        assert!(here.now < began + SWEEP + EVERY, "no sweep");
+        let other = others.next().unwrap();
+        here.put("other.json", &record(other));
+        assert!(here.next());
+    }
+}
+
+#[test]
+fn what_a_sweep_leaves_unread_is_read_at_the_next_look() {
+    let mut here = Here::new();
+    for number in 1..=4 {
+        here.put(&format!("{number}.json"), &record(number));
+    }
+    assert!(here.next() && !here.next());
+    for number in 1..=4 {
+        fs::write(here.at(&format!("{number}.json")), record(number * 10)).unwrap();
+    }
+    assert!(here.sweep(2));
+    assert!(here.next());
+    assert_eq!([10, 20, 30, 40].map(|n| here.knows(n)), [true; 4]);
+}
