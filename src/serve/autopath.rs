@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 use super::journey::{Journey, Stage};
 use super::{Client, Desk, Settled};
 use crate::answer::{Section, Writer};
-use crate::cache::{Entry, Key, SharedKey};
+use crate::cache::{Entry, Freshness, Key, SharedKey};
 use crate::cni::record::SearchFrom;
 use crate::local::Rewrites;
 use crate::pods::Pod;
@@ -265,9 +265,11 @@ impl Desk {
             Rcode::NXDOMAIN => {
                 let (dnssec_ok, checking_disabled) = entry.asked_with();
                 let key = Key::of(entry.name(), entry.qtype(), dnssec_ok, checking_disabled);
-                match self.has_sibling(self.server.cache.hashed(key.as_bytes()), now) {
-                    true => Verdict::Unsure,
-                    false => Verdict::Denied,
+                // One past its expiry says what was: its own question is asked anew, and must not end
+                // elsewhere than this one.
+                match self.sibling(self.server.cache.hashed(key.as_bytes()), now) {
+                    Some(Freshness::Fresh(_)) => Verdict::Unsure,
+                    _ => Verdict::Denied,
                 }
             }
             _ => Verdict::Failed,

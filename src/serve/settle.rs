@@ -242,16 +242,20 @@ impl Desk {
     }
 
     /// Whether the name is known to exist by another type.
-    pub(super) fn has_sibling(&self, key: Hashed<'_>, now: Tick) -> bool {
+    fn has_sibling(&self, key: Hashed<'_>, now: Tick) -> bool {
+        self.sibling(key, now).is_some_and(|state| state != Freshness::Dead)
+    }
+
+    /// How fresh what is known of the name by another type is, where it says that the name exists.
+    pub(super) fn sibling(&self, key: Hashed<'_>, now: Tick) -> Option<Freshness> {
         let (dnssec_ok, checking_disabled) = Key::flags(key.bytes);
         let sibling = match Key::qtype(key.bytes) {
             rtype::A => rtype::AAAA,
             _ => rtype::A,
         };
         let sibling = Key::of(Key::name(key.bytes), sibling, dnssec_ok, checking_disabled);
-        self.server.cache.get(key.same_name(sibling.as_bytes())).is_some_and(|entry| {
-            entry.rcode() == Rcode::NOERROR && entry.freshness(now) != Freshness::Dead
-        })
+        let entry = self.server.cache.get(key.same_name(sibling.as_bytes()))?;
+        (entry.rcode() == Rcode::NOERROR).then(|| entry.freshness(now))
     }
 
     /// What can be said to a question that the cache holds no fresh answer of: that its name, or one
