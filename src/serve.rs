@@ -117,6 +117,8 @@ pub struct Desk {
     pods: Arc<Table>,
     /// Whether requests are counted by namespace.
     by_namespace: bool,
+    /// Whether search lists of pods are walked.
+    autopath: bool,
     routes: Rc<RouteView>,
     /// Hits of the batch by route, for the histogram.
     hits: Vec<Cell<u64>>,
@@ -143,6 +145,7 @@ impl Desk {
         let acls = server.acls.load_full();
         let pods = server.pods.load();
         let by_namespace = stats.counts_namespaces();
+        let autopath = server.autopath;
         let routes = Rc::new(RouteView(server.routes.load_full()));
         let hits = vec![Cell::new(0); server.policies.len()];
         let front = RefCell::new(Front::new(server.front));
@@ -157,6 +160,7 @@ impl Desk {
             acls,
             pods,
             by_namespace,
+            autopath,
             routes,
             hits,
             front,
@@ -263,7 +267,7 @@ impl Desk {
         if let Some((entry, age)) =
             front.get(Probe::new(query.name, query.qtype, flags, name_hash), now)
         {
-            if !self.server.autopath || entry.rcode() != Rcode::NXDOMAIN {
+            if !self.autopath || entry.rcode() != Rcode::NXDOMAIN {
                 return self.hit(&query, &ask, client, (entry, age), now, out);
             }
             let entry = entry.clone();
@@ -278,7 +282,7 @@ impl Desk {
             match entry.freshness(now) {
                 Freshness::Fresh(age) if entry.is_whole() => {
                     front.put(hashed, &entry);
-                    if self.server.autopath && entry.rcode() == Rcode::NXDOMAIN {
+                    if self.autopath && entry.rcode() == Rcode::NXDOMAIN {
                         drop(front);
                         return self.denied(&query, &ask, client, (&entry, age), now, out);
                     }

@@ -187,7 +187,7 @@ impl Desk {
         client: Client,
         now: Tick,
     ) -> Option<Box<Path>> {
-        if !self.server.autopath {
+        if !self.autopath {
             return None;
         }
         let plain = query.header.has(flag::RD) && !query.dnssec_ok();

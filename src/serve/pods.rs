@@ -35,7 +35,7 @@ impl Desk {
             }
         });
         rows.extend(pod.ndots.map(|ndots| format!("ndots {ndots}")));
-        if self.server.autopath && pod.search_from == SearchFrom::Runtime {
+        if self.autopath && pod.search_from == SearchFrom::Runtime {
             rows.push("autopath: the search list is walked here".to_owned());
         }
         rows
