@@ -15,7 +15,8 @@ use super::question::{Fault, Thread, judge, question};
 use crate::sys::{Epoll, Events, Interest};
 
 /// How long a try waits. Questions and answers may be lost; the same one is asked again.
-const TRY: Duration = Duration::from_millis(50);
+/// Longer in tests, whose machine may be busy with others.
+const TRY: Duration = Duration::from_millis(if cfg!(test) { 400 } else { 50 });
 const TRIES: u32 = 3;
 /// Sockets opened at a time to find a shard's, for each shard there is; and how many more than once that
 /// for each address in one beat.

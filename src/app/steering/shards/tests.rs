@@ -102,7 +102,7 @@ fn one_stuck_shard_of_four_is_missed_at_once_and_found_again() {
         fake.set(stuck, true);
         let began = Instant::now();
         let missed = shards.ask(1).unwrap_err();
-        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        assert!(began.elapsed() < TRY * TRIES * 2, "{:?}", began.elapsed());
         assert_eq!((missed.shard, missed.busy), (Some(stuck), false));
         assert!(missed.to_string().ends_with("no answer"), "{missed}");
         fake.set(stuck, false);
