@@ -40,8 +40,10 @@ use shards::Shards;
 use stream::Streams;
 use vitals::{Found, Say, Vitals};
 
-/// How often the rules are looked at, whether they are whole.
+/// How often the rules are looked at, whether they are whole, although nobody has changed any.
 const REPAIR: Duration = Duration::from_secs(60);
+/// How often they are looked at, at most, where others change rules all the time.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The thread that keeps the rules.
 pub(super) struct Steering {
@@ -160,22 +162,27 @@ struct Keeper {
     /// When we last said that we are alive.
     said: Option<Instant>,
     warnings: Every,
+    changes: Every,
 }
 
 impl Keeper {
     fn new(table: NodeTable, inquiry: Option<Inquiry>, followed: Followed) -> Keeper {
-        let warnings = Every::new(Duration::from_secs(10));
-        Keeper { table, inquiry, followed, vitals: Vitals::new(), said: None, warnings }
+        let [warnings, changes] = [(); 2].map(|()| Every::new(Duration::from_secs(10)));
+        Keeper { table, inquiry, followed, vitals: Vitals::new(), said: None, warnings, changes }
     }
 
     /// Beats until told to stop; then steps aside and gives the table back.
     fn run(mut self, stopped: &Receiver<()>) -> Option<NodeTable> {
-        let mut next_repair = Instant::now() + REPAIR;
+        let (mut next_repair, mut next_look) = (Instant::now() + REPAIR, Instant::now());
         loop {
             let began = Instant::now();
             self.pulse();
             if began >= next_repair {
-                next_repair = began + REPAIR;
+                (next_repair, next_look) = (began + REPAIR, began + LOOK);
+                self.repair();
+                self.follow_pods();
+            } else if began >= next_look && self.is_touched() {
+                next_look = began + LOOK;
                 self.repair();
             }
             match stopped.recv_timeout(PULSE.saturating_sub(began.elapsed())) {
@@ -215,7 +222,7 @@ impl Keeper {
             Ok(Beat::Kept) => {}
             Ok(Beat::Repaired) => {
                 self.followed.repairs.rules.add(1);
-                tracing::warn!("the rules were gone and are made again");
+                self.tell_repair("the rules were gone and are made again");
             }
             Err(error) => self.complain(&error),
         }
@@ -252,20 +259,34 @@ impl Keeper {
             Ok(false) => {}
             Ok(true) => {
                 self.followed.repairs.rules.add(1);
-                tracing::warn!("the rules were changed and are made again");
+                self.tell_repair("the rules were changed and are made again");
             }
             Err(error) => self.complain(&error),
         }
-        if let Err(error) = self.follow_pods() {
-            self.complain(&error);
+    }
+
+    /// Another program may do it again and again.
+    fn tell_repair(&mut self, what: &str) {
+        if let Some(held_back) = self.changes.allow(Instant::now()) {
+            tracing::warn!(held_back, "{what}");
         }
     }
 
+    /// Whether others have changed rules, which may have been ours. Where that is not to be known, no: the
+    /// next regular look says what is wrong.
+    fn is_touched(&mut self) -> bool {
+        self.table.is_touched().unwrap_or(false)
+    }
+
     /// Pods may come that another configuration of the plugin redirects, and those of old go.
-    fn follow_pods(&mut self) -> Result<(), NftError> {
-        let Some(led) = led(&self.followed.records) else { return Ok(()) };
+    fn follow_pods(&mut self) {
+        let Some(led) = led(&self.followed.records) else { return };
         let plan = self.followed.plan.clone().leading(&led);
-        if plan == *self.table.plan() { Ok(()) } else { self.table.change(plan) }
+        if plan != *self.table.plan()
+            && let Err(error) = self.table.change(plan)
+        {
+            self.complain(&error);
+        }
     }
 
     fn complain(&mut self, error: &NftError) {

@@ -99,6 +99,14 @@ impl Place {
         addresses(&self.lab.node).contains(&format!(" {ip}/"))
     }
 
+    /// The daemon's table without counters and who is alive; empty where there is none.
+    fn rules(&self) -> String {
+        let list =
+            || Command::new("nft").args(["-s", "list", "table", "inet", "horizond_node"]).output();
+        let text = String::from_utf8(self.lab.node.run(list).unwrap().stdout).unwrap();
+        text.lines().filter(|line| !line.contains("elements")).collect::<Vec<_>>().join("\n")
+    }
+
     fn metric(&self, line: &str) -> bool {
         let (_, text) = http::get(&self.lab.node, ADMIN, "/metrics").unwrap();
         text.lines().any(|l| l == line)
@@ -141,6 +149,37 @@ fn clients_get_answers_again_after_addresses_or_the_interface_were_taken_away() 
     daemon.terminate();
     assert_eq!(daemon.wait(PATIENCE).code(), Some(0), "{}", daemon.log());
     assert!(!place.has(NODE_V4) && !place.has(STAND_IN_V6), "{}", addresses(&place.lab.node));
+}
+
+/// The regular look comes after a minute, which this does not wait for.
+#[test]
+fn rules_that_others_change_are_made_again_at_once() {
+    for node in ["notrack = true", "steer = [\"cni\"]"] {
+        let place = Place::new();
+        let _daemon = place.start(node);
+        let whole = place.rules();
+        assert!(whole.contains("chain arriving"), "{whole}");
+        let damages = [
+            "flush table inet horizond_node",
+            "flush chain inet horizond_node arriving",
+            "delete table inet horizond_node",
+            "add rule inet horizond_node arriving counter drop",
+            "flush ruleset",
+        ];
+        for (damage, count) in damages.iter().zip(1..) {
+            nft(&place.lab.node, damage);
+            wait_for(&format!("the rules after {damage}"), PATIENCE, || {
+                (place.rules() == whole).then_some(())
+            });
+            let line = format!("horizond_rules_repairs_total {count}");
+            wait_for(&line, PATIENCE, || place.metric(&line).then_some(()));
+        }
+        // What others do with rules of their own is no damage.
+        nft(&place.lab.node, "add table inet other");
+        nft(&place.lab.node, "delete table inet other");
+        place.becomes(&[NODE_V4], NODE);
+        assert!(place.metric("horizond_rules_repairs_total 5"));
+    }
 }
 
 #[test]

@@ -160,6 +160,34 @@ fn a_beat_holds_both_families_and_survives_a_flush_of_all_rules() {
 }
 
 #[test]
+fn what_others_change_is_known_and_what_we_change_is_not_theirs() {
+    let lab = Lab::new();
+    let node = &lab.node;
+    let mut table = install(node, plan());
+    assert!(table.is_touched().unwrap(), "nothing is known at first");
+    for _ in 0..3 {
+        table.beat().unwrap();
+        table.change(plan()).unwrap();
+        table.beat().unwrap();
+        assert!(!table.is_touched().unwrap());
+    }
+    for change in [
+        "flush chain inet horizond_node queries",
+        "add table inet other",
+        "delete table inet horizond_node",
+        "flush ruleset",
+    ] {
+        nft(node, change);
+        table.beat().unwrap();
+        assert!(table.is_touched().unwrap(), "{change}");
+        assert!(!table.is_touched().unwrap(), "{change}");
+    }
+    // Another namespace's are no matter.
+    nft(&lab.pod, "add table inet other");
+    assert!(!table.is_touched().unwrap());
+}
+
+#[test]
 fn nobody_elses_table_is_touched() {
     let lab = Lab::new();
     let node = &lab.node;

@@ -15,7 +15,7 @@ use crate::pods::Redirected;
 const START: &str = "start horizond";
 const ROOT: &str = "try again as root";
 /// What a running daemon does by itself.
-const MENDED: &str = "a running horizond repairs it within a minute";
+const MENDED: &str = "a running horizond repairs it, within a minute at the latest";
 const CLEAN: &str = "a start of horizond, or `horizond node clean`, takes it away";
 
 /// Compares the host with the configuration. Blocks, for as long as the kernel and a daemon need to answer:

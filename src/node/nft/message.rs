@@ -29,6 +29,8 @@ const CAPPED: u16 = libc::NLM_F_CAPPED as u16;
 const HAS_TEXT: u16 = libc::NLM_F_ACK_TLVS as u16;
 /// The message of an error: NLMSGERR_ATTR_MSG (linux/netlink.h).
 const ERROR_TEXT: u16 = 1;
+/// The number of a ruleset's last change: NFTA_GEN_ID (linux/netfilter/nf_tables.h).
+pub(super) const GENERATION: u16 = 1;
 
 /// What is done to what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,7 @@ pub(super) enum Verb {
     GetElements = libc::NFT_MSG_GETSETELEM as u16,
     NewElements = libc::NFT_MSG_NEWSETELEM as u16,
     DelElements = libc::NFT_MSG_DELSETELEM as u16,
+    GetGeneration = libc::NFT_MSG_GETGEN as u16,
 }
 
 /// A transaction.
@@ -183,6 +186,14 @@ pub(super) fn question(verb: Verb, table: &str, set: Option<&str>, seq: u32) -> 
             w.text(table::LIST_SET, set);
         }
     });
+    w.0
+}
+
+/// A question about the number of the last change: it comes as [`GENERATION`] of one object.
+pub(super) fn generation_question(seq: u32) -> Vec<u8> {
+    let mut w = Writer::default();
+    let kind = SUBSYSTEM | Verb::GetGeneration as u16;
+    message(&mut w, kind, REQUEST | ACK, seq, libc::AF_UNSPEC as u8, 0, |_| {});
     w.0
 }
 

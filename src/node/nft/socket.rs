@@ -13,7 +13,9 @@ use socket2::SockRef;
 
 use super::NftError;
 use super::attr::Attrs;
-use super::message::{Answers, Batch, Body, Refusal, Verb, question};
+use super::message::{
+    Answers, Batch, Body, GENERATION, Refusal, Verb, generation_question, question,
+};
 use super::table::{self, Table};
 use crate::sys::set_receive_buffer;
 
@@ -35,6 +37,8 @@ pub(super) struct Socket {
     socket: RawSocket,
     /// The next sequence number.
     seq: u32,
+    /// Transactions that were done.
+    done: u32,
     buffer: Vec<u8>,
 }
 
@@ -51,7 +55,7 @@ impl Socket {
         let _ = socket.set_ext_ack(true);
         set_receive_buffer(&socket, WAITING).map_err(failed)?;
         SockRef::from(&socket).set_read_timeout(Some(REQUEST_TIMEOUT)).map_err(failed)?;
-        Ok(Self { socket, seq: 1, buffer: Vec::with_capacity(DATAGRAM) })
+        Ok(Self { socket, seq: 1, done: 0, buffer: Vec::with_capacity(DATAGRAM) })
     }
 
     /// Does a transaction: all that `fill` puts into it, or nothing.
@@ -84,7 +88,37 @@ impl Socket {
                     refused = Some(NftError::refused(batch.step(answer.seq), refusal));
                 }
                 if answer.seq == batch.last() || (failed && age == 0) {
+                    self.done = self.done.wrapping_add(u32::from(refused.is_none()));
                     return refused.map_or(Ok(()), Err);
+                }
+            }
+        }
+    }
+
+    /// How many changes others have made to the rules of this network namespace, counted from some
+    /// number that stays the same: the kernel numbers all changes, and those made here are known. Now and
+    /// then one more than there was.
+    pub fn foreign_changes(&mut self) -> Result<u32, NftError> {
+        let what = "read the number of the rules' last change";
+        let failed = |e: io::Error| NftError::from_io(what, e);
+        let seq = self.seq;
+        self.seq = seq.wrapping_add(1);
+        self.socket.send(&generation_question(seq), 0).map_err(failed)?;
+        let end = Instant::now() + REQUEST_TIMEOUT;
+        let mut number = None;
+        loop {
+            for answer in Answers(self.receive(end).map_err(failed)?) {
+                let answer = answer.map_err(failed)?;
+                match answer.body {
+                    _ if answer.seq != seq => {}
+                    Body::Object(attrs) => number = Attrs(attrs).be32(GENERATION),
+                    Body::Result(Some(refusal)) | Body::End(Some(refusal)) => {
+                        return Err(NftError::refused(what, refusal));
+                    }
+                    Body::Result(None) | Body::End(None) => {
+                        let absent = || failed(io::ErrorKind::InvalidData.into());
+                        return number.map(|n: u32| n.wrapping_sub(self.done)).ok_or_else(absent);
+                    }
                 }
             }
         }

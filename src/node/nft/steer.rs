@@ -13,8 +13,9 @@
 //!
 //! How it is used: after the addresses are bound and answered on, a thread of its own calls
 //! [`NodeTable::install`], then [`NodeTable::beat`] every [`PULSE`] while the shards are known to
-//! work (not merely while the process runs), and [`NodeTable::repair`] every minute; it must not be
-//! a thread that serves queries, since the kernel holds a caller while other programs change rules.
+//! work (not merely while the process runs), and [`NodeTable::repair`] where [`NodeTable::is_touched`], and
+//! every minute; it must not be a thread that serves queries, since the kernel holds a caller while other
+//! programs change rules.
 //! At the end [`NodeTable::rest`] before the sockets close, and [`NodeTable::retire`] after, unless
 //! a successor has taken over. At the next start [`NodeTable::install`] replaces what a killed
 //! daemon left; with nothing to steer, [`retire_leftover`] instead.
@@ -60,13 +61,15 @@ pub struct NodeTable {
     plan: Plan,
     /// Whether the last word was that we are alive.
     beating: bool,
+    /// Changes of others, when last asked.
+    foreign: Option<u32>,
 }
 
 impl NodeTable {
     /// Makes the table, in place of one that is not the same, in one transaction. What is the same
     /// is adopted as it is, a predecessor's pulse included. Says nothing about being alive.
     pub fn install(plan: Plan) -> Result<Self, NftError> {
-        let mut table = Self { socket: Socket::open()?, plan, beating: false };
+        let mut table = Self { socket: Socket::open()?, plan, beating: false, foreign: None };
         if !table.is_whole()? {
             table.put()?;
         }
@@ -105,6 +108,13 @@ impl NodeTable {
     /// Whether the table is there with all its rules and none besides. Who is alive does not count.
     pub fn is_whole(&mut self) -> Result<bool, NftError> {
         Ok(self.socket.read(TABLE)?.is_some_and(|found| found == self.plan.table()))
+    }
+
+    /// Whether others may have changed rules, of whatever table, since this was asked last; `true` the
+    /// first time. Costs a question and an answer of a few bytes, however many rules there are.
+    pub fn is_touched(&mut self) -> Result<bool, NftError> {
+        let now = self.socket.foreign_changes()?;
+        Ok(self.foreign.replace(now) != Some(now))
     }
 
     /// Makes the table again if it is not whole, and says whether it had to.
