@@ -5,6 +5,7 @@ mod container;
 mod cri;
 mod crowd;
 mod ends;
+mod families;
 mod leftovers;
 mod refused;
 mod runtime;

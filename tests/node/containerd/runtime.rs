@@ -108,13 +108,22 @@ impl Containerd {
 
     /// Writes the list of plugins anew; for pods that are made from here on.
     pub fn set_plugin(&self, plugin: Option<Value>) {
+        self.set_network(false, plugin);
+    }
+
+    /// The same; with `ipv6` pods get an address of either family.
+    pub fn set_network(&self, ipv6: bool, plugin: Option<Value>) {
         static NEXT: AtomicUsize = AtomicUsize::new(1000);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let families = if ipv6 { 2 } else { 1 };
+        let ranges =
+            [[json!({"subnet": "10.244.7.0/24"})], [json!({"subnet": "fd00:10:244:7::/64"})]];
+        let routes = [json!({"dst": "0.0.0.0/0"}), json!({"dst": "::/0"})];
         let mut plugins = vec![json!({
             "type": "bridge", "bridge": NETWORK, "isGateway": true, "mark": number,
             "ipam": {
                 "type": "host-local", "dataDir": self.path("ipam"),
-                "ranges": [[{"subnet": "10.244.7.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}],
+                "ranges": &ranges[..families], "routes": &routes[..families],
             },
         })];
         if let Some(more) = plugin {
