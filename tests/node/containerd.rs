@@ -12,9 +12,8 @@ mod runtime;
 mod searching;
 
 use std::fs::File;
-use std::io::Write;
 use std::os::fd::AsFd;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::{Value, json};
@@ -22,7 +21,7 @@ use serde_json::{Value, json};
 use crate::daemon::Settings;
 use crate::fake_coredns::FakeCoreDns;
 use crate::lab::{COREDNS, INTERNET, Lab, NODE_V4};
-use crate::process::{PATIENCE, Service, checked, wait_for};
+use crate::process::{PATIENCE, Service, checked, wait_for, with_input};
 use crate::servers;
 use crate::steering::ruleset;
 use crate::tap::Taps;
@@ -219,15 +218,8 @@ fn call(place: &Place, container: &str, verb: &str, netns: &str, more: Value) ->
     command
         .env_clear()
         .envs([("CNI_COMMAND", verb), ("CNI_CONTAINERID", container), ("CNI_NETNS", netns)])
-        .envs([("CNI_IFNAME", "eth0"), ("CNI_PATH", "/usr/lib/cni")])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    place.lab.node.run(|| {
-        let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(conf.to_string().as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
-    })
+        .envs([("CNI_IFNAME", "eth0"), ("CNI_PATH", "/usr/lib/cni")]);
+    place.lab.node.run(|| with_input(&mut command, &conf.to_string()))
 }
 
 /// Does something in a namespace that is held open, whether or not it still has a name.

@@ -3,9 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::net::IpAddr;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -17,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::lab::{Lab, NODE_V4};
 use crate::netns::Netns;
-use crate::process::checked_with_input;
+use crate::process::{checked_with_input, with_input};
 use crate::steering::{CLUSTER_V4, CLUSTER_V6, ip, pairs, ruleset};
 
 const PODS: usize = 100;
@@ -106,15 +105,8 @@ impl Crowd {
         command
             .env_clear()
             .envs([("CNI_COMMAND", verb), ("CNI_PATH", "/opt/cni/bin")])
-            .envs(variables.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        self.lab.node.run(|| {
-            let mut child = command.spawn().unwrap();
-            child.stdin.take().unwrap().write_all(conf.to_string().as_bytes()).unwrap();
-            child.wait_with_output().unwrap()
-        })
+            .envs(variables.iter().copied());
+        self.lab.node.run(|| with_input(&mut command, &conf.to_string()))
     }
 
     /// Calls it for an attachment; gives what it printed.

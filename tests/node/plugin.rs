@@ -1,7 +1,6 @@
 //! The CNI plugin in network namespaces: what it redirects, and that it takes it back.
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
@@ -9,7 +8,7 @@ use horizond::node::nft::steer::{NodeTable, Plan};
 
 use crate::lab::{COREDNS, Lab, NODE_V4, NODE_V6};
 use crate::pod::Pod;
-use crate::process::{PATIENCE, wait_for};
+use crate::process::{PATIENCE, wait_for, with_input};
 use crate::steering::{
     CLUSTER, CLUSTER_V4, CLUSTER_V6, COREDNS_V6, KUBE_PROXY, STAND_IN_V4, STAND_IN_V6, ip, nft,
     pairs, ruleset,
@@ -94,15 +93,8 @@ impl Place {
             .env_clear()
             .envs([("CNI_COMMAND", verb), ("CNI_CONTAINERID", "c1"), ("CNI_NETNS", netns)])
             .envs([("CNI_IFNAME", "eth0"), ("CNI_PATH", "/opt/cni/bin")])
-            .envs(set.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        self.lab.node.run(|| {
-            let mut child = command.spawn().unwrap();
-            child.stdin.take().unwrap().write_all(conf.to_string().as_bytes()).unwrap();
-            child.wait_with_output().unwrap()
-        })
+            .envs(set.iter().copied());
+        self.lab.node.run(|| with_input(&mut command, &conf.to_string()))
     }
 
     #[track_caller]
