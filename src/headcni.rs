@@ -21,7 +21,7 @@ pub use follow::follow;
 pub use learnt::{Learnt, Servers};
 
 /// The most bytes of a file that are read: as many as the plugin takes.
-pub const MAX_BYTES: usize = json::MAX_STDIN;
+pub const MAX_BYTES: usize = json::MAX_FILE;
 
 /// The block of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]

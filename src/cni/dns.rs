@@ -3,8 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use super::error::CniError;
-use super::json::{object, text, texts};
+use super::json::{object, text, texts, usable_texts};
 use super::settings::Settings;
+
+/// How a list is read: its key and its value.
+type ReadTexts = fn(&str, &Value) -> Result<Vec<String>, CniError>;
 
 /// A block of DNS settings, as in a CNI result or from a runtime. What the words mean is for whoever
 /// uses them; that none of them holds a control character is known.
@@ -28,6 +31,20 @@ impl Dns {
     /// # Errors
     /// [`CniError::Config`] with the key, of which `path` is the first part.
     pub fn read(path: &str, value: &Value) -> Result<Dns, CniError> {
+        Dns::read_by(path, value, texts)
+    }
+
+    /// Likewise a block that a pod's owner may have written: elements of lists that are of no use are left
+    /// out, and so are those beyond [`super::json::MAX_LIST`], and the block has what is left. No pod is kept
+    /// from starting by one.
+    ///
+    /// # Errors
+    /// [`CniError::Config`] where something is not of the type that runtimes write.
+    pub fn read_usable(path: &str, value: &Value) -> Result<Dns, CniError> {
+        Dns::read_by(path, value, usable_texts)
+    }
+
+    fn read_by(path: &str, value: &Value, texts: ReadTexts) -> Result<Dns, CniError> {
         let keys = object(path, value)?;
         let list = |names: &[&str]| match find(keys, names) {
             Some((key, value)) => texts(&format!("{path}.{key}"), value),

@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn to_the_end_and_no_further() {
-        for (length, expected) in [(0, 0), (100_000, 100_000), (3 << 20, MAX_STDIN + 1)] {
+        for (length, expected) in [(0, 0), (100_000, 100_000), (6 << 20, MAX_STDIN + 1)] {
             let (reader, mut writer) = io::pipe().unwrap();
             let thread = std::thread::spawn(move || {
                 // One that reads no more breaks the pipe.

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use serde_json::{Map, Value};
 
 use super::conflist::{self, Change, Conflist, ConflistError};
-use super::json::{MAX_STDIN, decode};
+use super::json::{MAX_FILE, decode};
 use super::replace::{self, ReplaceError};
 use super::settings::pod_dir;
 use crate::files::{self, FileError};
@@ -128,7 +128,7 @@ pub fn put_drop_in(
         return Err(refused(&file.path, "loadOnlyInlinedPlugins keeps the folder from being read"));
     }
     let path = file.drop_in();
-    let old = match files::read(&path, MAX_STDIN) {
+    let old = match files::read(&path, MAX_FILE) {
         Ok(text) => Some(decode(&text).map_err(|e| refused(&path, e.details()))?),
         Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error.into()),
@@ -193,7 +193,7 @@ fn take_from(hands: Hands, file: &List, taken: &mut Taken) -> Result<(), Install
     let kept = file.kept();
     if let Some(entry) = list.take() {
         taken.pod_dirs.extend(pod_dir(&entry).ok());
-        let before = files::read(&kept, MAX_STDIN).ok();
+        let before = files::read(&kept, MAX_FILE).ok();
         let same = |text: &Vec<u8>| Conflist::parse(text).is_ok_and(|before| before.says(&list));
         let text = before.filter(same).unwrap_or_else(|| list.to_bytes());
         file.write(hands, &text)?;
@@ -204,7 +204,7 @@ fn take_from(hands: Hands, file: &List, taken: &mut Taken) -> Result<(), Install
         taken.said.push(format!("{}: removed", kept.display()));
     }
     let drop_in = file.drop_in();
-    if let Ok(entry) = files::read(&drop_in, MAX_STDIN) {
+    if let Ok(entry) = files::read(&drop_in, MAX_FILE) {
         taken.pod_dirs.extend(decode(&entry).and_then(|entry| pod_dir(&entry)).ok());
     }
     if hands.remove(&drop_in)? {

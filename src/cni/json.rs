@@ -1,7 +1,7 @@
 //! From bytes to a JSON object within limits, and from JSON values to plain ones, by hand, so that
 //! every complaint names the key it is about.
 //!
-//! `null` is the same as no value: Go writes empty lists so.
+//! `null` is the same as no value, or as an empty list: Go writes them so.
 
 use std::net::IpAddr;
 
@@ -9,9 +9,12 @@ use serde_json::{Map, Value};
 
 use super::error::{CniError, cut};
 
-/// The most bytes of a network configuration. One with a large `prevResult`, or with the attachments
-/// of a thousand pods, stays below a fifth of it.
-pub const MAX_STDIN: usize = 1 << 20;
+/// The most bytes of a runtime's call. A pod has up to 256 KiB of annotations (Kubernetes'
+/// `TotalAnnotationSizeLimitB`), of which Go may write every byte as six (`\u003c` for `<`): 1.5 MiB. A large
+/// `prevResult`, or the attachments of a thousand pods, take a fifth of one.
+pub const MAX_STDIN: usize = 4 << 20;
+/// The most bytes of a file with a network configuration, which holds nothing of pods.
+pub const MAX_FILE: usize = 1 << 20;
 /// The most elements of a list of servers, names or options (Kubernetes: 3, 32, no limit).
 pub const MAX_LIST: usize = 64;
 /// The longest single text, in bytes.
@@ -96,6 +99,19 @@ pub(super) fn texts(key: &str, value: &Value) -> Result<Vec<String>, CniError> {
     }
     let texts = values.iter().enumerate().map(|(i, value)| text(&format!("{key}[{i}]"), value));
     texts.filter(|text| *text != Ok("")).map(|text| text.map(str::to_owned)).collect()
+}
+
+/// A list of texts; those that [`text`] refuses and empty ones are left out, and those beyond [`MAX_LIST`].
+pub(super) fn usable_texts(key: &str, value: &Value) -> Result<Vec<String>, CniError> {
+    let mut texts = Vec::new();
+    for value in list(key, value)? {
+        if !value.is_string() {
+            return Err(not_a(key, "texts", value));
+        }
+        texts.extend(text(key, value).ok().filter(|text| !text.is_empty()).map(str::to_owned));
+    }
+    texts.truncate(MAX_LIST);
+    Ok(texts)
 }
 
 /// Texts as addresses that a server can have.

@@ -55,6 +55,10 @@ pub struct PodRecord {
     pub interface: String,
     /// Path of its network namespace.
     pub netns: String,
+    /// Device and inode number of the namespace that was redirected, as `[4, 4026532008]`: another may have its
+    /// path by the time that the pod goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub netns_id: Option<NamespaceId>,
     /// The pod's addresses in this network: the ones that its queries come from.
     #[serde(default)]
     pub addresses: Vec<IpAddr>,
@@ -82,6 +86,10 @@ pub struct PodRecord {
     /// When it was written, in seconds since 1970 (UTC).
     pub when_unix_s: u64,
 }
+
+/// What tells a network namespace from any other that is there at the same time: device and inode number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamespaceId(pub u64, pub u64);
 
 /// Where a record's search list comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -139,6 +147,12 @@ impl PodRecord {
         let record: PodRecord = serde_json::from_slice(bytes)?;
         record.check()?;
         Ok(record)
+    }
+
+    /// Whether both are of one network namespace. The path alone counts where one of them does not know more.
+    pub fn is_in_namespace_of(&self, other: &PodRecord) -> bool {
+        let same = self.netns_id.zip(other.netns_id).is_none_or(|(own, other)| own == other);
+        same && self.netns == other.netns
     }
 
     /// As it stands in the file, one line.

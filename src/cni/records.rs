@@ -79,6 +79,17 @@ impl Records {
         replace::replace(&path, &record.to_json(), Permissions::from_mode(0o644)).map_err(io_error)
     }
 
+    /// Has an attachment's record be this one again, which was there before.
+    ///
+    /// # Errors
+    /// [`CniError::Io`] where another is there and stays.
+    pub fn restore(&self, identity: &Identity, record: &PodRecord) -> Result<(), CniError> {
+        match self.find(identity)? {
+            Found::Own(there) if *there == *record => Ok(()),
+            _ => self.write(identity, record),
+        }
+    }
+
     /// Looks for an attachment's record.
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 //! never the plugin's own one: rules there would redirect the node.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::error::CniError;
 use super::json::shown;
+use super::record::NamespaceId;
 use super::settings::{Redirect, Settings};
 use super::standin::Pair;
 use super::types::{OPT_OUT, Runtime};
@@ -85,13 +86,14 @@ pub trait Redirector {
     fn hold<'a>(&'a self, netns: &Path) -> Result<Option<Box<dyn Namespace + 'a>>, RedirectError>;
 
     /// Makes sure, on the node, that what will be redirected by these pairs comes to the cluster's DNS
-    /// while no daemon answers.
+    /// while no daemon answers. `all` are the pairs of all pods of this configuration, which are led with them
+    /// where rules are made.
     ///
     /// # Errors
     /// Says why it would not; then nothing has changed.
-    fn lead(&self, pairs: &[Pair]) -> Result<(), RedirectError>;
+    fn lead(&self, pairs: &[Pair], all: &[Pair]) -> Result<(), RedirectError>;
 
-    /// Whether that is so; `false` where the node has no rules of ours at all. Changes nothing.
+    /// Whether that is so; `false` where [`Redirector::lead`] would make it so. Changes nothing.
     ///
     /// # Errors
     /// Says why it would not, or why that cannot be told.
@@ -100,6 +102,9 @@ pub trait Redirector {
 
 /// A pod's network namespace that is held.
 pub trait Namespace {
+    /// Which one it is.
+    fn id(&self) -> NamespaceId;
+
     /// Has port 53 of each pair's first address lead to its second, in place of what is redirected.
     ///
     /// # Errors
@@ -129,8 +134,8 @@ impl Redirector for Nft {
         Ok(Entrance::open(netns)?.map(|entrance| Box::new(entrance) as Box<dyn Namespace>))
     }
 
-    fn lead(&self, pairs: &[Pair]) -> Result<(), RedirectError> {
-        steer::ensure_fallback(pairs)?;
+    fn lead(&self, pairs: &[Pair], all: &[Pair]) -> Result<(), RedirectError> {
+        steer::ensure_fallback(pairs, all)?;
         Ok(())
     }
 
@@ -140,6 +145,10 @@ impl Redirector for Nft {
 }
 
 impl Namespace for Entrance {
+    fn id(&self) -> NamespaceId {
+        self.id
+    }
+
     fn add(&self, pairs: &[Pair]) -> Result<(), RedirectError> {
         self.within(|| Ok(redirect::add(pairs)?))
     }
@@ -213,6 +222,7 @@ fn captures_dns(annotations: &BTreeMap<String, String>) -> bool {
 struct Entrance {
     path: PathBuf,
     file: File,
+    id: NamespaceId,
 }
 
 impl Entrance {
@@ -225,7 +235,8 @@ impl Entrance {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
-        if is_ours(&file).map_err(failed)? {
+        let id = id_of(&file.metadata().map_err(failed)?);
+        if id == id_of(&std::fs::metadata("/proc/self/ns/net").map_err(failed)?) {
             return Err(RedirectError::Node { path: path.to_owned() });
         }
         let end = Instant::now() + PATIENCE;
@@ -235,7 +246,7 @@ impl Entrance {
             }
             std::thread::sleep(LOOK);
         }
-        Ok(Some(Entrance { path: path.to_owned(), file }))
+        Ok(Some(Entrance { path: path.to_owned(), file, id }))
     }
 
     /// Does `work` in the namespace, on a thread of its own.
@@ -258,10 +269,8 @@ impl Entrance {
     }
 }
 
-/// Whether an open file is this process' own network namespace.
-fn is_ours(file: &File) -> io::Result<bool> {
-    let (own, other) = (std::fs::metadata("/proc/self/ns/net")?, file.metadata()?);
-    Ok((own.dev(), own.ino()) == (other.dev(), other.ino()))
+fn id_of(about: &Metadata) -> NamespaceId {
+    NamespaceId(about.dev(), about.ino())
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ pub const UNFINISHED: &str = ".horizond-";
 const ABANDONED: Duration = Duration::from_secs(3600);
 /// The most files of a directory that are looked at for such ones.
 const MAX_SWEPT: usize = 65_536;
+/// Bytes that are written to know whether a small file could be.
+const PROBE: usize = 4096;
 /// How many names are tried for one.
 const TRIES: u32 = 16;
 
@@ -145,8 +147,10 @@ pub fn make_directory(path: &Path) -> Result<(), ReplaceError> {
 /// What the system says.
 pub fn try_directory(path: &Path) -> Result<(), ReplaceError> {
     make_directory(path)?;
-    let (_, unfinished) = create(path).map_err(ReplaceError::at(path))?;
-    fs::remove_file(&unfinished).map_err(ReplaceError::at(&unfinished))
+    let (mut file, unfinished) = create(path).map_err(ReplaceError::at(path))?;
+    // A disk that is full takes a name all the same.
+    let written = file.write_all(&[0; PROBE]).map_err(ReplaceError::at(path));
+    written.and(fs::remove_file(&unfinished).map_err(ReplaceError::at(&unfinished)))
 }
 
 #[cfg(test)]

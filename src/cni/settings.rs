@@ -151,11 +151,11 @@ pub fn pod_dir(keys: &Map<String, Value>) -> Result<PathBuf, CniError> {
     let Some(value) = get(keys, "podDir") else { return Ok(POD_DIR.into()) };
     let path = PathBuf::from(text("podDir", value)?);
     let plain = path.components().all(|part| part != Component::ParentDir);
-    if path.is_absolute() && plain {
-        Ok(path)
-    } else {
-        let given = path.to_string_lossy();
-        Err(wrong("podDir", format_args!("{} is not an absolute path", shown(&given))))
+    let given = shown(&path.to_string_lossy());
+    match (path.is_absolute(), plain) {
+        (true, true) => Ok(path),
+        (false, _) => Err(wrong("podDir", format_args!("{given} is not an absolute path"))),
+        (true, false) => Err(wrong("podDir", format_args!("{given} has .. in it"))),
     }
 }
 

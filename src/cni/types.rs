@@ -144,8 +144,9 @@ impl Runtime {
     fn read(keys: &Map<String, Value>) -> Result<Runtime, CniError> {
         let Some(value) = get(keys, "runtimeConfig") else { return Ok(Runtime::default()) };
         let keys = object("runtimeConfig", value)?;
-        let dns =
-            get(keys, "dns").map(|block| Dns::read("runtimeConfig.dns", block)).transpose()?;
+        let dns = get(keys, "dns")
+            .map(|block| Dns::read_usable("runtimeConfig.dns", block))
+            .transpose()?;
         let mut annotations = BTreeMap::new();
         if let Some(value) = get(keys, ANNOTATIONS) {
             // People write what they like into annotations, line breaks too.
@@ -250,9 +251,10 @@ pub struct Cleanup {
     pub version: Version,
     /// `name`: whose records may be dropped.
     pub network: NetworkName,
-    /// `podDir`.
-    pub pod_dir: PathBuf,
-    /// `cni.dev/valid-attachments`, or `cni.dev/attachments`: who remains. `None` where GC was not told, and may drop nothing.
+    /// `podDir`, or what is wrong with it. No ADD has written a record there.
+    pub pod_dir: Result<PathBuf, CniError>,
+    /// `cni.dev/valid-attachments`, or `cni.dev/attachments`: who remains. `None` where GC was not told, and
+    /// may drop nothing.
     pub attachments: Option<Vec<Attachment>>,
 }
 
@@ -272,14 +274,15 @@ impl Cleanup {
     /// Whatever is wrong with these keys; the others are not looked at.
     pub fn parse(stdin: &[u8]) -> Result<Cleanup, CniError> {
         let keys = decode(stdin)?;
-        let told = [VALID_ATTACHMENTS, ATTACHMENTS]
-            .into_iter()
-            .find_map(|key| get(&keys, key).map(|value| (key, value)));
+        // libcni writes null where none remain, and both keys alike.
+        let both = [VALID_ATTACHMENTS, ATTACHMENTS];
+        let given = || both.into_iter().filter_map(|key| keys.get(key).map(|value| (key, value)));
+        let told = given().find(|(_, value)| !value.is_null()).or_else(|| given().next());
         let remaining = told.map(|(key, value)| attachments(key, value)).transpose()?;
         Ok(Cleanup {
             version: Version::read(&keys)?,
             network: network(&keys)?,
-            pod_dir: pod_dir(&keys)?,
+            pod_dir: pod_dir(&keys),
             attachments: remaining,
         })
     }
@@ -287,6 +290,9 @@ impl Cleanup {
 
 /// The attachments of a list. One whose names are none that a record could have has none.
 fn attachments(key: &str, value: &Value) -> Result<Vec<Attachment>, CniError> {
+    if value.is_null() {
+        return Ok(vec![]);
+    }
     let read = |(i, value): (usize, &Value)| {
         let path = format!("{key}[{i}]");
         let keys = object(&path, value)?;

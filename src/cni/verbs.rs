@@ -10,7 +10,7 @@ use serde_json::json;
 use super::environment::{Attach, Call, Detach};
 use super::error::CniError;
 use super::json::wrong;
-use super::record::Identity;
+use super::record::{Identity, PodRecord};
 use super::records::Records;
 use super::redirect::Redirector;
 use super::standin::Pair;
@@ -109,22 +109,24 @@ fn previous(previous: Option<PrevResult>) -> Result<PrevResult, CniError> {
 }
 
 /// What is redirected in a container's network namespace, where several attachments can share one:
-/// the pairs of all its records, each address once, in the records' order. `own` stands for the record
-/// of the attachment in question, whatever lies on disk.
+/// the pairs of all its records, each address once, in the records' order. `own` stands for those of the
+/// attachment in question, whatever lies on disk; `record` tells which namespace it is.
 fn of_namespace(
     records: &Records,
     identity: &Identity,
-    netns: &str,
+    record: &PodRecord,
     own: &[Pair],
 ) -> Result<Vec<Pair>, CniError> {
     // Damaged ones have nothing to tell.
     let found = records.list(&format!("_{}_", identity.container))?.records;
     let mut all: Vec<(Identity, Vec<Pair>)> = found
         .into_iter()
-        .filter(|(whose, record)| {
-            whose != identity && whose.container == identity.container && record.netns == netns
+        .filter(|(whose, other)| {
+            whose != identity
+                && whose.container == identity.container
+                && other.is_in_namespace_of(record)
         })
-        .map(|(whose, record)| (whose, record.redirect))
+        .map(|(whose, other)| (whose, other.redirect))
         .collect();
     all.push((identity.clone(), own.to_vec()));
     all.sort();

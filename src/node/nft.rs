@@ -72,6 +72,12 @@ pub enum NftError {
         /// The kernel's own words, if any.
         text: Option<String>,
     },
+    /// The node's table is there, and does nothing.
+    #[error(
+        "the table inet {} is switched off (flags dormant), by another program: delete it",
+        steer::TABLE
+    )]
+    SwitchedOff,
     /// The node's table is there, but it does not lead this stand-in to its cluster DNS address.
     #[error(
         "the rules on this node do not lead {stand_in} to {cluster}: the daemon's [node] steer must have \

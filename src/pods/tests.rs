@@ -8,6 +8,7 @@ fn record(container: &str, address: &str, when: u64) -> PodRecord {
         container: container.into(),
         interface: "eth0".into(),
         netns: "/run/netns/a".into(),
+        netns_id: None,
         addresses: vec![address.parse().unwrap()],
         namespace: Some("shop".into()),
         pod: Some(format!("pod-{container}")),

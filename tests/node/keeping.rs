@@ -151,6 +151,29 @@ fn clients_get_answers_again_after_addresses_or_the_interface_were_taken_away() 
     assert!(!place.has(NODE_V4) && !place.has(STAND_IN_V6), "{}", addresses(&place.lab.node));
 }
 
+/// A plugin of another network has its pods led while the table is ours.
+#[test]
+fn what_a_plugin_adds_for_its_pod_stays() {
+    let place = Place::new();
+    let _daemon = place.start("steer = [\"cni\"]");
+    let record = serde_json::json!({
+        "version": 1, "network": "other", "container": "c9", "interface": "eth0",
+        "netns": "/run/netns/pod9", "addresses": ["10.244.1.9"],
+        "redirect": [["10.97.0.10", "169.254.30.1"]], "when_unix_s": 1,
+    });
+    let rule = "ip daddr 169.254.30.1 ip daddr set 10.97.0.10";
+    let add = format!("add rule inet horizond_node arriving {rule}");
+    place.lab.file("pods/other_c9_eth0.json", &record.to_string());
+    nft(&place.lab.node, &add);
+    // A rule that nobody has written down goes, and by then the other has been looked at too.
+    nft(&place.lab.node, "add rule inet horizond_node arriving ip daddr 169.254.30.2 counter");
+    wait_for("the odd rule to go", PATIENCE, || {
+        (!place.rules().contains("169.254.30.2")).then_some(())
+    });
+    assert_eq!(place.rules().matches(rule).count(), 1, "{}", place.rules());
+    assert!(place.metric("horizond_node_failures_total{what=\"rules\"} 0"));
+}
+
 /// The regular look comes after a minute, which this does not wait for.
 #[test]
 fn rules_that_others_change_are_made_again_at_once() {

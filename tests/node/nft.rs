@@ -208,24 +208,26 @@ fn the_way_around_is_there_before_the_daemon_and_after_it() {
     let lab = Lab::new();
     let node = &lab.node;
     let present = || ruleset(node).contains("ip daddr 169.254.20.11 ip daddr set 10.100.0.10");
-    assert!(node.run(|| steer::ensure_fallback(&pairs())).unwrap());
+    let ensure = |pairs: &[_]| node.run(|| steer::ensure_fallback(pairs, pairs));
+    assert!(ensure(&pairs()).unwrap());
     assert!(present());
     let before = handles(node);
-    assert!(!node.run(|| steer::ensure_fallback(&pairs())).unwrap());
+    assert!(!ensure(&pairs()).unwrap());
     assert_eq!(handles(node), before, "what is there stays");
     assert!(node.run(|| steer::has_fallback(&pairs())).unwrap());
-    // One that leads elsewhere would leave the pod without an answer.
+    nft(node, "add table inet horizond_node { flags dormant; }\n");
+    assert!(!node.run(|| steer::has_fallback(&pairs())).unwrap(), "one that is switched off");
+    let error = ensure(&pairs()).unwrap_err();
+    assert!(error.to_string().contains("is switched off"), "{error}");
+    let table = install(node, plan());
+    // A daemon's that leads elsewhere would leave the pod without an answer.
+    let before = handles(node);
     let other = vec![(pairs()[0].0, "169.254.20.99".parse().unwrap())];
-    let error = node.run(|| steer::ensure_fallback(&other)).unwrap_err();
+    let error = ensure(&other).unwrap_err();
     let text = "the rules on this node do not lead 169.254.20.99 to 10.100.0.10: the daemon's";
     assert!(error.to_string().starts_with(text), "{error}");
     assert!(node.run(|| steer::has_fallback(&other)).is_err());
     assert_eq!(handles(node), before);
-    nft(node, "add table inet horizond_node { flags dormant; }\n");
-    assert!(!node.run(|| steer::has_fallback(&pairs())).unwrap(), "one that is switched off");
-    let error = node.run(|| steer::ensure_fallback(&pairs())).unwrap_err();
-    assert!(error.to_string().contains("File exists"), "{error}");
-    let table = install(node, plan());
     table.retire().unwrap();
     assert!(present());
     assert!(!ruleset(node).contains(NODE_V4));
@@ -234,6 +236,43 @@ fn the_way_around_is_there_before_the_daemon_and_after_it() {
     assert!(node.run(|| steer::retire_leftover(&[])).unwrap());
     assert_eq!(ruleset(node), "");
     assert!(!node.run(|| steer::retire_leftover(&[])).unwrap());
+}
+
+/// Without a daemon: pods of one family first, then of the other, then of a corrected configuration.
+#[test]
+fn a_way_around_that_no_daemon_keeps_grows_with_the_pods() {
+    let lab = Lab::new();
+    let node = &lab.node;
+    let leads = |stand_in: &str, to: &str| {
+        let family = if to.contains(':') { "ip6" } else { "ip" };
+        ruleset(node).contains(&format!("{family} daddr {stand_in} {family} daddr set {to}\n"))
+    };
+    let ensure =
+        |needed: &[_], all: &[_]| node.run(|| steer::ensure_fallback(needed, all)).unwrap();
+    let [v4, v6] = [pairs()[0], pairs()[1]];
+    assert!(ensure(&[v4], &[v4]));
+    assert!(!node.run(|| steer::has_fallback(&[v6])).unwrap());
+    assert!(ensure(&[v6], &[v4, v6]), "another family's");
+    assert!(leads(STAND_IN_V4, CLUSTER_V4) && leads("fd00:5353::11", "fd00:10:100::10"));
+    assert!(!ensure(&[v4], &[v4, v6]));
+    // The cluster's DNS was written wrongly, and the pods that came of it lead nowhere.
+    let corrected = (ip("10.43.0.10"), v4.1);
+    assert!(!node.run(|| steer::has_fallback(&[corrected])).unwrap());
+    assert!(ensure(&[corrected], &[corrected]));
+    assert!(leads(STAND_IN_V4, "10.43.0.10") && !leads(STAND_IN_V4, CLUSTER_V4));
+    assert!(leads("fd00:5353::11", "fd00:10:100::10"), "what is not in the way stays");
+    assert!(node.run(|| steer::has_fallback(&[corrected, v6])).unwrap());
+    // With all pairs at the first pod.
+    nft(node, "delete table inet horizond_node\n");
+    assert!(ensure(&[v4], &pairs()));
+    assert!(leads(STAND_IN_V4, CLUSTER_V4) && leads("fd00:5353::11", "fd00:10:100::10"));
+    // Not without end.
+    let many = |n: u8| (ip(&format!("10.97.0.{n}")), ip(&format!("169.254.30.{n}")));
+    for n in 1..=62 {
+        assert!(ensure(&[many(n)], &[]), "{n}");
+    }
+    let error = node.run(|| steer::ensure_fallback(&[many(63)], &[])).unwrap_err();
+    assert!(error.to_string().contains("65 addresses; at most"), "{error}");
 }
 
 #[test]

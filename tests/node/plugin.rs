@@ -228,7 +228,7 @@ fn a_pod_of_a_node_whose_daemon_never_ran_is_answered_by_the_cluster() {
 fn rules_of_a_daemon_that_has_other_addresses() {
     let place = Place::bare();
     let other = vec![(ip(CLUSTER_V4), ip("169.254.20.99"))];
-    let plan = Plan::new(vec![], other, vec![]).unwrap();
+    let plan = Plan::new(vec![ip(NODE_V4)], other, vec![]).unwrap();
     place.lab.node.run(|| NodeTable::install(plan)).unwrap();
     let rules = ruleset(&place.lab.node);
     let why = "the rules on this node do not lead 169.254.20.11 to 10.100.0.10";
@@ -270,12 +270,14 @@ fn attachments_made_side_by_side_are_all_redirected() {
             }
         });
     };
-    // Each has its own addresses to lead, and the first one's table would lack the others'.
-    let pairs = (1..=8).map(|n| (ip(&format!("10.100.1.{n}")), ip(&format!("169.254.21.{n}"))));
-    let plan = Plan::new(vec![], pairs.collect(), vec![]).unwrap();
-    place.lab.node.run(|| NodeTable::install(plan)).unwrap();
     for _ in 0..5 {
         all("ADD");
+        // Each has its own addresses to lead, and the first one's table lacked the others'.
+        let rules = ruleset(&place.lab.node);
+        for n in 1..=8 {
+            let rule = format!("ip daddr 169.254.21.{n} ip daddr set 10.100.1.{n}\n");
+            assert!(rules.contains(&rule), "{n}: {rules}");
+        }
         let rules = ruleset(&place.lab.pod);
         for n in 1..=8 {
             assert!(rules.contains(&format!("ip daddr set 169.254.21.{n}\n")), "{n}: {rules}");
@@ -283,6 +285,7 @@ fn attachments_made_side_by_side_are_all_redirected() {
         all("CHECK");
         all("DEL");
         assert_eq!(ruleset(&place.lab.pod), "");
+        nft(&place.lab.node, "delete table inet horizond_node\n");
     }
 }
 

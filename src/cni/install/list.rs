@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Hands, InstallError, content, refused};
 use crate::cni::conflist::Conflist;
-use crate::cni::json::MAX_STDIN;
+use crate::cni::json::MAX_FILE;
 use crate::cni::replace::ReplaceError;
 use crate::files;
 
@@ -77,9 +77,9 @@ impl List {
 }
 
 fn read_whole(path: &Path) -> Result<Vec<u8>, InstallError> {
-    let text = files::read(path, MAX_STDIN)?;
-    if text.len() > MAX_STDIN {
-        return Err(refused(path, format!("longer than {MAX_STDIN} bytes")));
+    let text = files::read(path, MAX_FILE)?;
+    if text.len() > MAX_FILE {
+        return Err(refused(path, format!("longer than {MAX_FILE} bytes")));
     }
     Ok(text)
 }

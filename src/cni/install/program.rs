@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Hands, InstallError, Place, configurations, refused, sweep};
 use crate::cni::conflist::PLUGIN;
-use crate::cni::json::MAX_STDIN;
+use crate::cni::json::MAX_FILE;
 use crate::cni::records::Records;
 use crate::files;
 
@@ -86,7 +86,7 @@ fn still_named(place: &Place) -> Result<Option<PathBuf>, InstallError> {
         Place::File(path) => path.parent().unwrap_or(Path::new("/")),
     };
     let names = |path: &PathBuf| {
-        let text = files::read(path, MAX_STDIN).unwrap_or_default();
+        let text = files::read(path, MAX_FILE).unwrap_or_default();
         text.windows(PLUGIN.len()).any(|part| part == PLUGIN.as_bytes())
     };
     let mut paths = configurations(directory)?;

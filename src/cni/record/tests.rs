@@ -8,6 +8,7 @@ fn record() -> PodRecord {
         container: "0123abcd".into(),
         interface: "eth0".into(),
         netns: "/run/netns/cni-1".into(),
+        netns_id: Some(NamespaceId(4, 4_026_532_008)),
         addresses: vec!["10.244.0.5".parse().unwrap(), "fd00::5".parse().unwrap()],
         namespace: Some("default".into()),
         pod: Some("web-0".into()),
@@ -26,6 +27,7 @@ fn what_is_written_is_read() {
     assert_eq!(PodRecord::parse(&json).unwrap(), record());
     let text = String::from_utf8(json).unwrap();
     assert!(text.starts_with("{\"version\":1,\"network\":\"cbr0\",") && text.ends_with("}\n"));
+    assert!(text.contains("\"netns_id\":[4,4026532008]"));
     assert!(text.contains("\"search_from\":\"runtime\"") && !text.contains("uid"));
     assert!(text.contains("\"redirect\":[[\"10.96.0.10\",\"169.254.20.11\"]]"));
 }

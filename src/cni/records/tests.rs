@@ -18,6 +18,7 @@ fn record(of: &Identity) -> PodRecord {
         container: of.container.to_string(),
         interface: of.interface.to_string(),
         netns: String::new(),
+        netns_id: None,
         addresses: vec![],
         namespace: None,
         pod: None,

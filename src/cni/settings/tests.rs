@@ -107,7 +107,7 @@ fn values_that_are_wrong() {
         (r#"{"redirect":true}"#, "redirect: true or false where a text belongs"),
         (r#"{"podDir":"pods"}"#, "podDir: \"pods\" is not an absolute path"),
         (r#"{"podDir":""}"#, "podDir: \"\" is not an absolute path"),
-        (r#"{"podDir":"/run/../etc"}"#, "podDir: \"/run/../etc\" is not an absolute path"),
+        (r#"{"podDir":"/run/../etc"}"#, "podDir: \"/run/../etc\" has .. in it"),
         (r#"{"podDir":"/run\u0000"}"#, "podDir: \"/run\\0\" holds a control character"),
         (r#"{"magic_dns":true}"#, "magic_dns: true or false where an object belongs"),
         (

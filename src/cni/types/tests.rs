@@ -138,7 +138,7 @@ fn what_is_refused() {
         (b"{} {}".to_vec(), 6, "trailing characters at line 1 column 4"),
         (b"{\"a\":\"\xff\"}".to_vec(), 6, "invalid unicode code point at line 1 column 7"),
         (b"[".repeat(100_000), 6, "recursion limit exceeded at line 1 column 128"),
-        (vec![b' '; MAX_STDIN + 1], 6, "more than 1048576 bytes on standard input"),
+        (vec![b' '; MAX_STDIN + 1], 6, "more than 4194304 bytes on standard input"),
     ] {
         let error = Conf::parse(&stdin).unwrap_err();
         assert_eq!((error.code(), error.details()), (code, details));
@@ -170,7 +170,23 @@ fn what_goes_is_not_held_up_by_other_keys() {
     });
     let cleanup = Cleanup::parse(&spoilt).unwrap();
     assert_eq!((cleanup.version, cleanup.network.as_str()), (Version::V1_0_0, "cbr0"));
-    assert_eq!((cleanup.pod_dir, cleanup.attachments), ("/var/pods".into(), None));
+    assert_eq!((cleanup.pod_dir, cleanup.attachments), (Ok("/var/pods".into()), None));
+    for (given, why) in [("pods", "is not an absolute path"), ("/a/../b", "has .. in it")] {
+        let error = Cleanup::parse(&with("podDir", json!(given))).unwrap().pod_dir.unwrap_err();
+        assert_eq!(error.details(), format!("podDir: {given:?} {why}"));
+    }
+}
+
+/// All that Kubernetes lets a pod have, as Go writes it.
+#[test]
+fn no_pod_has_more_annotations_than_are_read() {
+    let annotations = json!({ANNOTATIONS: {"note": "<".repeat(256 << 10)}});
+    let stdin = String::from_utf8(with("runtimeConfig", annotations)).unwrap();
+    let stdin = stdin.replace('<', "\\u003c");
+    assert!(stdin.len() > 3 << 19 && stdin.len() < MAX_STDIN / 2);
+    let conf = Conf::parse(stdin.as_bytes()).unwrap();
+    assert_eq!(conf.runtime.annotations["note"].len(), 256 << 10);
+    assert!(Cleanup::parse(stdin.as_bytes()).is_ok());
 }
 
 #[test]
@@ -216,6 +232,15 @@ fn attachments_by_either_name() {
         keys.insert(VALID_ATTACHMENTS.into(), one("new"));
     };
     assert_eq!(read(&both).as_deref(), Some("new"));
-    let none = |keys: &mut Map<String, Value>| drop(keys.insert(ATTACHMENTS.into(), json!(null)));
-    assert_eq!(read(&none), None);
+    let nobody = |keys: &mut Map<String, Value>| {
+        older(keys);
+        keys.insert(VALID_ATTACHMENTS.into(), json!(null));
+    };
+    assert_eq!(read(&nobody).as_deref(), Some("old"));
+    // So libcni says that none remain. Who does not know says nothing.
+    for key in [VALID_ATTACHMENTS, ATTACHMENTS] {
+        let none = Cleanup::parse(&with(key, json!(null))).unwrap();
+        assert_eq!(none.attachments, Some(vec![]));
+    }
+    assert_eq!(Cleanup::parse(&changed(|_| {})).unwrap().attachments, None);
 }

@@ -11,7 +11,7 @@ use crate::cni::dns::{self, Dns};
 use crate::cni::environment::Attach;
 use crate::cni::error::CniError;
 use crate::cni::record::{Identity, PodRecord, SearchFrom, VERSION};
-use crate::cni::records::Records;
+use crate::cni::records::{Found, Records};
 use crate::cni::redirect::{RedirectError, Redirector, wanted};
 use crate::cni::settings::Redirect;
 use crate::cni::standin::Pair;
@@ -35,9 +35,16 @@ impl Add<'_> {
         let record = self.record(attach, &conf, wanted.pairs, &previous, &dns)?;
         let identity = attach.identity(&conf.network);
         let records = Records::new(&conf.settings.pod_dir);
-        let done = self.attach(attach, wanted.redirect, &records, &identity, record);
+        let before = records.find(&identity);
+        let kind = (wanted.redirect, conf.settings.pairs.as_slice());
+        let done = self.attach(attach, kind, &records, &identity, record);
         if done.is_err() {
-            self.warnings.extend(records.remove(&identity).err().map(|e| e.details().into()));
+            let undone = match before {
+                // One that was attached before is so still, by its old record.
+                Ok(Found::Own(old)) => records.restore(&identity, &old),
+                _ => records.remove(&identity),
+            };
+            self.warnings.extend(undone.err().map(|e| e.details().into()));
         }
         done?;
         Ok(match conf.runtime.is_opted_out() {
@@ -47,11 +54,11 @@ impl Add<'_> {
     }
 
     /// Writes the record and redirects, or says why not: as an error where that is required, else as a
-    /// warning and in the record.
+    /// warning and in the record. `all` are the pairs of the configuration.
     fn attach(
         &mut self,
         attach: &Attach,
-        redirect: Redirect,
+        (redirect, all): (Redirect, &[Pair]),
         records: &Records,
         identity: &Identity,
         mut record: PodRecord,
@@ -59,9 +66,12 @@ impl Add<'_> {
         if record.redirect.is_empty() {
             return records.write(identity, &record);
         }
-        let error = match self.redirect(&attach.netns, records, identity, &record) {
+        let error = match self.redirect((&attach.netns, all), records, identity, &mut record) {
             Ok(()) => return Ok(()),
             Err(RedirectError::Records(error)) => return Err(error),
+            Err(error @ RedirectError::Held { .. }) if redirect == Redirect::Required => {
+                return Err(CniError::TryAgain(error.to_string()));
+            }
             Err(error) => error,
         };
         if redirect == Redirect::Required {
@@ -79,17 +89,19 @@ impl Add<'_> {
 
     fn redirect(
         &self,
-        netns: &Path,
+        (netns, all): (&Path, &[Pair]),
         records: &Records,
         identity: &Identity,
-        record: &PodRecord,
+        record: &mut PodRecord,
     ) -> Result<(), RedirectError> {
         let gone = || RedirectError::Gone { path: netns.to_owned() };
         let held = self.redirector.hold(netns)?.ok_or_else(gone)?;
-        self.redirector.lead(&record.redirect)?;
-        // Before the redirect: what a plugin that is killed leaves redirected, DEL must know of.
+        record.netns_id = Some(held.id());
+        // Before the rules: what a plugin that is killed leaves redirected, DEL must know of; and a daemon
+        // that sees the node's rules change learns from the records why.
         records.write(identity, record).map_err(RedirectError::Records)?;
-        let of = |own| of_namespace(records, identity, &record.netns, own);
+        self.redirector.lead(&record.redirect, all)?;
+        let of = |own| of_namespace(records, identity, record, own);
         let pairs = of(&record.redirect).map_err(RedirectError::Records)?;
         let failed = held.add(&pairs).err();
         let Some(error) = failed else { return Ok(()) };
@@ -126,6 +138,7 @@ impl Add<'_> {
             search_from: if told { SearchFrom::Runtime } else { SearchFrom::Configuration },
             ndots: ndots(&dns.options),
             redirect,
+            netns_id: None,
             when_unix_s: since.as_secs(),
         })
     }

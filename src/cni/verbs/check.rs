@@ -5,7 +5,7 @@ use crate::cni::environment::Attach;
 use crate::cni::error::CniError;
 use crate::cni::record::PodRecord;
 use crate::cni::records::{Found, Records};
-use crate::cni::redirect::Redirector;
+use crate::cni::redirect::{RedirectError, Redirector};
 use crate::cni::types::{Conf, Version};
 
 pub(super) fn check(
@@ -26,13 +26,19 @@ pub(super) fn check(
         Err(CniError::Own { number: number::REDIRECT_GONE, msg, details })
     };
     let netns = attach.netns.display();
-    let Some(held) =
-        redirector.hold(&attach.netns).or_else(|error| gone(error.to_string()).map(|()| None))?
-    else {
-        return gone(format!("{netns}: no such network namespace"));
+    let held = match redirector.hold(&attach.netns) {
+        Ok(Some(held)) => held,
+        Ok(None) => return gone(format!("{netns}: no such network namespace")),
+        Err(error @ RedirectError::Held { .. }) => {
+            return Err(CniError::TryAgain(error.to_string()));
+        }
+        Err(error) => return gone(error.to_string()),
     };
+    if record.netns_id.is_some_and(|id| id != held.id()) {
+        return gone(format!("{netns} is another network namespace by now"));
+    }
     // Held: an attachment that is being made has a record before it has its rules.
-    let pairs = of_namespace(&records, &identity, &record.netns, &record.redirect)?;
+    let pairs = of_namespace(&records, &identity, &record, &record.redirect)?;
     match held.present(&pairs) {
         Ok(true) => {}
         Ok(false) => return gone(format!("in {netns} the rules are not as ADD left them")),

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::of_namespace;
 use crate::cni::environment::Detach;
-use crate::cni::record::Identity;
+use crate::cni::record::{Identity, PodRecord};
 use crate::cni::records::{Found, Records};
 use crate::cni::redirect::{Namespace, Redirector};
 use crate::cni::types::Cleanup;
@@ -18,7 +18,13 @@ pub(super) fn del(
     now: SystemTime,
     warnings: &mut Vec<String>,
 ) {
-    let records = Records::new(&cleanup.pod_dir);
+    let records = match &cleanup.pod_dir {
+        Ok(directory) => Records::new(directory),
+        // A pod that no ADD has written down.
+        Err(error) => {
+            return warnings.push(format!("no record is looked for: {}", error.details()));
+        }
+    };
     let identity = detach.identity(&cleanup.network);
     // Older runtimes know no GC.
     let _ = records.sweep(now);
@@ -26,7 +32,7 @@ pub(super) fn del(
         (Ok(Found::Own(record)), Some(netns)) if !record.redirect.is_empty() => {
             let held = redirector.hold(netns).map_err(|error| error.to_string());
             let ended = held.as_ref().map_err(String::clone).and_then(|held| match held {
-                Some(held) => end_redirect(&records, &identity, &record.netns, held.as_ref()),
+                Some(held) => end_redirect(&records, &identity, &record, held.as_ref()),
                 None => Ok(()),
             });
             warnings.extend(ended.err().map(|error| format!("the redirect may remain: {error}")));
@@ -46,10 +52,14 @@ pub(super) fn del(
 fn end_redirect(
     records: &Records,
     identity: &Identity,
-    netns: &str,
+    record: &PodRecord,
     held: &dyn Namespace,
 ) -> Result<(), String> {
-    let rest = of_namespace(records, identity, netns, &[]);
+    // The path is another pod's by now, and the rules went with the namespace that had it.
+    if record.netns_id.is_some_and(|id| id != held.id()) {
+        return Ok(());
+    }
+    let rest = of_namespace(records, identity, record, &[]);
     match rest.map_err(|error| error.details().to_owned())? {
         rest if rest.is_empty() => held.remove(),
         rest => held.add(&rest),

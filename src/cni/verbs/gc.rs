@@ -16,12 +16,12 @@ pub(super) fn gc(
     warnings: &mut Vec<String>,
 ) -> Result<(), CniError> {
     cleanup.version.at_least(Version::V1_1_0, "GC")?;
+    let records = Records::new(cleanup.pod_dir.as_ref().map_err(Clone::clone)?);
     let Some(valid) = &cleanup.attachments else {
         warnings.push("GC without cni.dev/valid-attachments drops nothing".to_owned());
         return Ok(());
     };
     let valid: HashSet<&Attachment> = valid.iter().collect();
-    let records = Records::new(&cleanup.pod_dir);
     records.sweep(now)?;
     let listing = records.list(&format!("{}_", cleanup.network))?;
     warnings.extend(listing.damaged.into_iter().map(|what| format!("left alone: {what}")));

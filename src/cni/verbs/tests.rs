@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
-use crate::cni::record::{PodRecord, SearchFrom};
+use crate::cni::record::{NamespaceId, PodRecord, SearchFrom};
 use crate::cni::redirect::{Namespace, RedirectError};
 use crate::node::nft::NftError;
 
@@ -20,6 +20,8 @@ struct FakeRedirector {
     led: RefCell<Vec<Pair>>,
     broken: Cell<Option<Broken>>,
     held: Cell<bool>,
+    /// That of every namespace.
+    inode: Cell<u64>,
 }
 
 /// What does not work.
@@ -31,6 +33,8 @@ enum Broken {
     Adding,
     /// Leading, because the daemon has other addresses.
     Leading,
+    /// Entering, because another process is there.
+    Held,
 }
 
 impl FakeRedirector {
@@ -66,12 +70,16 @@ impl Redirector for FakeRedirector {
             let source = io::Error::from_raw_os_error(libc::EPERM);
             return Err(RedirectError::Enter { path: netns.to_owned(), source });
         }
+        if self.broken.get() == Some(Broken::Held) {
+            return Err(RedirectError::Held { path: netns.to_owned() });
+        }
         Ok((!netns.ends_with("gone")).then_some(Box::new(namespace)))
     }
 
-    fn lead(&self, pairs: &[Pair]) -> Result<(), RedirectError> {
-        FakeRedirector::lead(self, pairs)?;
-        self.led.borrow_mut().extend(pairs);
+    fn lead(&self, pairs: &[Pair], all: &[Pair]) -> Result<(), RedirectError> {
+        if !FakeRedirector::lead(self, pairs)? {
+            self.led.borrow_mut().extend(pairs.iter().chain(all));
+        }
         Ok(())
     }
 
@@ -87,6 +95,10 @@ impl Drop for FakeNamespace<'_> {
 }
 
 impl Namespace for FakeNamespace<'_> {
+    fn id(&self) -> NamespaceId {
+        NamespaceId(4, self.of.inode.get())
+    }
+
     fn add(&self, pairs: &[Pair]) -> Result<(), RedirectError> {
         self.remove()?;
         self.of.made.borrow_mut().push((self.path.clone(), pairs.to_vec()));
@@ -206,6 +218,7 @@ fn a_pods_life() {
         container: "c1".into(),
         interface: "eth0".into(),
         netns: "/run/netns/pod".into(),
+        netns_id: Some(NamespaceId(4, 0)),
         addresses: vec!["10.244.0.5".parse().unwrap(), "fd00::5".parse().unwrap()],
         namespace: Some("default".into()),
         pod: Some("web-0".into()),
@@ -455,4 +468,85 @@ fn what_was_never_finished_goes_with_a_pod() {
     std::fs::File::options().write(true).open(&unfinished).unwrap().set_modified(old).unwrap();
     silent(&node.pod("DEL", json!({})));
     assert!(node.files().is_empty());
+}
+
+/// The path of a namespace that is gone may be another pod's by the time that the first one goes.
+#[test]
+fn a_namespace_whose_path_another_has_now_is_left_alone() {
+    let node = Node::new();
+    node.redirector.inode.set(1);
+    assert!(!node.call("ADD", "c1", "eth0", &node.conf(json!({}))).failed);
+    node.redirector.forget();
+    node.redirector.inode.set(2);
+    assert!(!node.call("ADD", "c2", "eth0", &node.conf(json!({}))).failed);
+    refused(&node.call("CHECK", "c1", "eth0", &node.conf(json!({}))), 102, "is another network");
+    silent(&node.call("DEL", "c1", "eth0", &node.conf(json!({}))));
+    assert_eq!(node.files(), ["cbr0_c2_eth0.json"]);
+    silent(&node.call("CHECK", "c2", "eth0", &node.conf(json!({}))));
+    silent(&node.call("DEL", "c2", "eth0", &node.conf(json!({}))));
+    assert_eq!((node.redirector.of("/run/netns/pod"), node.files()), (None, vec![]));
+}
+
+#[test]
+fn an_add_that_is_repeated_and_fails_leaves_the_first_ones_record() {
+    let node = Node::new();
+    assert!(!node.pod("ADD", json!({})).failed);
+    let record = node.record(FILE);
+    for broken in [Broken::Entering, Broken::Leading] {
+        node.redirector.broken.set(Some(broken));
+        assert!(node.pod("ADD", json!({"redirect": "required"})).failed);
+        assert_eq!(node.record(FILE), record);
+    }
+    node.redirector.broken.set(None);
+    silent(&node.pod("CHECK", json!({})));
+    silent(&node.pod("DEL", json!({})));
+    assert_eq!((node.redirector.of("/run/netns/pod"), node.files()), (None, vec![]));
+}
+
+#[test]
+fn a_namespace_that_others_hold_is_for_later() {
+    let node = Node::new();
+    assert!(!node.pod("ADD", json!({})).failed);
+    node.redirector.broken.set(Some(Broken::Held));
+    let required = || json!({"redirect": "required"});
+    for verb in ["ADD", "CHECK"] {
+        refused(&node.pod(verb, required()), 11, "locked by another process");
+    }
+    let outcome = node.pod("DEL", required());
+    assert!(!outcome.failed && outcome.warnings[0].contains("may remain"), "{outcome:?}");
+}
+
+#[test]
+fn all_pairs_of_the_configuration_are_led_with_the_first_pods() {
+    let node = Node::new();
+    let more = json!({"clusterDNS": ["10.96.0.10", "fd00::a"], "redirect": "required",
+        "runtimeConfig": {"dns": {"Servers": ["10.96.0.10"]}}});
+    assert!(!node.pod("ADD", more.clone()).failed);
+    assert_eq!(node.record(FILE).redirect.len(), 1);
+    let led = node.redirector.led.borrow();
+    assert!(led.iter().any(|(cluster, _)| cluster.is_ipv6()), "{led:?}");
+}
+
+#[test]
+fn a_pod_goes_where_the_configuration_has_no_place_for_records() {
+    let node = Node::new();
+    let outcome = node.pod("DEL", json!({"podDir": "pods"}));
+    assert_eq!((outcome.failed, outcome.stdout.as_str()), (false, ""));
+    let why = "no record is looked for: podDir: \"pods\" is not an absolute path";
+    assert_eq!(outcome.warnings, [why]);
+    refused(&node.pod("GC", json!({"podDir": "pods"})), 7, "is not an absolute path");
+}
+
+/// Kubernetes lets a pod's dnsConfig have what no resolver takes.
+#[test]
+fn no_pods_own_settings_keep_it_from_starting() {
+    let node = Node::new();
+    let options: Vec<String> = (0..65).map(|n| format!("o{n}")).collect();
+    for options in [json!(options), json!(["a\tb", "ndots:3", "x".repeat(5000)])] {
+        let dns = json!({"Servers": ["10.96.0.10"], "Options": options});
+        let outcome = node.pod("ADD", json!({"runtimeConfig": {"dns": dns}}));
+        assert!(!outcome.failed, "{outcome:?}");
+        assert_eq!(node.redirector.of("/run/netns/pod").as_deref(), Some(PAIR));
+    }
+    assert_eq!(node.record(FILE).ndots, Some(3));
 }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::io;
 
 use super::attr::{Attrs, Writer, u16_at, u32_at};
+use super::expr::Expr;
 use super::table::{self, Table};
 
 /// Length, type, flags, sequence number, port (linux/netlink.h).
@@ -121,6 +122,12 @@ impl Batch {
                 });
             }
         }
+    }
+
+    /// Adds a rule to a chain, behind those that are there; ENOENT if there is no such chain or table.
+    pub fn append(&mut self, table: &str, chain: &str, rule: &[Expr]) {
+        let what = format!("add a rule to chain {chain} of the table inet {table}");
+        self.push(Verb::NewRule, CREATE | APPEND, what, |w| table::put_rule(w, table, chain, rule));
     }
 
     /// Makes a table in place of whatever has its name.

@@ -33,8 +33,10 @@ use super::pairs::{check_addresses, check_each, check_pairs};
 use super::socket::Socket;
 use super::{NftError, Pair, PlanError};
 
+mod fallback;
 mod plan;
 
+pub use fallback::{ensure_fallback, has_fallback};
 pub use plan::Plan;
 
 /// Name of the table, of family `inet`.
@@ -228,51 +230,6 @@ pub fn look(plan: Option<&Plan>) -> Result<Look, NftError> {
         alive.extend(socket.elements(TABLE, set)?);
     }
     Ok(Look { rules, alive })
-}
-
-/// Makes sure, before the first pod is redirected, that its queries go to the cluster DNS while the
-/// daemon has never run: the table with no address alive. Leaves a table that is there as it is, and
-/// then returns `false`. For the plugin, in the node's network namespace.
-///
-/// # Errors
-/// Also [`NftError::NotLed`]: a pod that is redirected so would get no answer from anybody.
-pub fn ensure_fallback(stand_ins: &[Pair]) -> Result<bool, NftError> {
-    let plan = fallback_plan(stand_ins)?;
-    let mut socket = Socket::open()?;
-    // Looking costs less than being refused: for a transaction that is taken back the kernel waits.
-    if is_led(&mut socket, &plan)? {
-        return Ok(false);
-    }
-    match socket.commit(|batch| batch.create(&plan.table(), true)) {
-        Ok(()) => Ok(true),
-        // Another plugin was faster, or the table is switched off.
-        Err(e) if e.is_present() => is_led(&mut socket, &plan)?.then_some(false).ok_or(e),
-        Err(e) => Err(e),
-    }
-}
-
-/// Whether queries for all these stand-ins go to the cluster DNS while nobody answers on them; `false` if
-/// there is no table. Changes nothing.
-///
-/// # Errors
-/// Also [`NftError::NotLed`].
-pub fn has_fallback(stand_ins: &[Pair]) -> Result<bool, NftError> {
-    is_led(&mut Socket::open()?, &fallback_plan(stand_ins)?)
-}
-
-fn fallback_plan(stand_ins: &[Pair]) -> Result<Plan, NftError> {
-    if stand_ins.is_empty() {
-        return Err(PlanError::Empty.into());
-    }
-    Ok(Plan::new(Vec::new(), stand_ins.to_vec(), Vec::new())?)
-}
-
-fn is_led(socket: &mut Socket, plan: &Plan) -> Result<bool, NftError> {
-    let Some(found) = socket.read(TABLE)? else { return Ok(false) };
-    match plan.not_led_by(&found) {
-        Some((cluster, stand_in)) => Err(NftError::NotLed { cluster, stand_in }),
-        None => Ok(true),
-    }
 }
 
 fn delete(socket: &mut Socket) -> Result<bool, NftError> {

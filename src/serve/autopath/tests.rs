@@ -16,6 +16,7 @@ fn pod(search: &str, ndots: Option<u8>, search_from: SearchFrom) -> Arc<Pod> {
         container: "c".into(),
         interface: "eth0".into(),
         netns: String::new(),
+        netns_id: None,
         addresses: Vec::new(),
         namespace: None,
         pod: None,

@@ -25,7 +25,10 @@ pub fn check(data: &[u8]) {
     match Cleanup::parse(stdin) {
         Ok(cleanup) => {
             assert_eq!(cleanup.version, version);
-            assert!(cleanup.pod_dir.is_absolute());
+            match cleanup.pod_dir {
+                Ok(directory) => assert!(directory.is_absolute()),
+                Err(error) => check_error(&error, version),
+            }
         }
         Err(error) => check_error(&error, version),
     }

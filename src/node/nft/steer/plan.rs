@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::super::expr::{End, Expr};
+use super::super::message::Batch;
 use super::super::pairs::check_pairs;
 use super::super::rules::{
     TRANSPORTS, address_in, address_is, base_chain, plain_chain, port_is_dns, set_address,
@@ -157,17 +158,64 @@ impl Plan {
         rules
     }
 
-    /// The first of our pairs whose stand-in a table that was found does not lead to its cluster DNS.
-    pub(super) fn not_led_by(&self, found: &Table) -> Option<Pair> {
-        let chain = found.chains.iter().find(|chain| chain.name == ARRIVING);
-        let rules = chain.map(|chain| chain.rules.as_slice()).unwrap_or_default();
-        self.stand_ins.iter().find(|pair| !rules.contains(&way_around(pair))).copied()
+    /// Our pairs whose stand-ins a table that was found does not lead to their cluster DNS.
+    pub(super) fn lacking(&self, found: &Table) -> Vec<Pair> {
+        let rules = rules(found, ARRIVING);
+        let lacks =
+            |pair: &&Pair| is_contradicted(pair, found) || !rules.contains(&way_around(pair));
+        self.stand_ins.iter().filter(lacks).copied().collect()
+    }
+
+    /// The whole table, which leads besides what one that was found leads and ours does not.
+    pub(super) fn table_beside(&self, found: &Table) -> Table {
+        let mut table = self.table();
+        let is_ours = |rule: &[Expr]| self.stand_ins.iter().any(|pair| is_about(rule, pair));
+        let others = rules(found, ARRIVING).iter().filter(|rule| !is_jump(rule) && !is_ours(rule));
+        let others: Vec<Vec<Expr>> = others.cloned().collect();
+        let arriving = table.chains.iter_mut().find(|chain| chain.name == ARRIVING);
+        arriving.into_iter().for_each(|chain| chain.rules.extend(others.iter().cloned()));
+        table
     }
 
     fn answered(&self) -> Chain {
         let rules = each(End::Source, &self.ours(), &[Expr::Counter, Expr::Accept]);
         plain_chain(ANSWERED, rules)
     }
+}
+
+fn rules<'a>(table: &'a Table, name: &str) -> &'a [Vec<Expr>] {
+    let chain = table.chains.iter().find(|chain| chain.name == name);
+    chain.map(|chain| chain.rules.as_slice()).unwrap_or_default()
+}
+
+/// Whether a daemon has made this table: it has addresses of its own, which are no set's.
+pub(super) fn is_served(table: &Table) -> bool {
+    let in_set = |rule: &Vec<Expr>| rule.iter().any(|step| matches!(step, Expr::InSet(_)));
+    !rules(table, QUERIES).iter().all(in_set)
+}
+
+/// How many stand-ins it leads.
+pub(super) fn ways_around(table: &Table) -> usize {
+    rules(table, ARRIVING).iter().filter(|rule| !is_jump(rule)).count()
+}
+
+/// Whether something else is done first in it with what is for the stand-in.
+pub(super) fn is_contradicted(pair: &Pair, table: &Table) -> bool {
+    let first = rules(table, ARRIVING).iter().find(|rule| is_about(rule, pair));
+    first.is_some_and(|rule| *rule != way_around(pair))
+}
+
+/// Leads one more, behind those that are led.
+pub(super) fn append(pair: &Pair, batch: &mut Batch) {
+    batch.append(TABLE, ARRIVING, &way_around(pair));
+}
+
+fn is_about(rule: &[Expr], (_, stand_in): &Pair) -> bool {
+    rule.starts_with(&address_is(End::Destination, *stand_in))
+}
+
+fn is_jump(rule: &[Expr]) -> bool {
+    matches!(rule, [Expr::Jump(_)])
 }
 
 /// What is for a stand-in goes to its cluster DNS address.
