@@ -193,17 +193,22 @@ fn a_pods_life_in_every_version() {
 #[test]
 fn what_is_wrong_has_its_code() {
     let runtime = Runtime::new();
-    let long = vec![b' '; (1 << 20) + 1];
+    let long = vec![b' '; (4 << 20) + 1];
     for verb in ["ADD", "CHECK", "DEL", "GC", "STATUS"] {
         let raw = |stdin: &[u8]| runtime.call(verb, &[], stdin);
         raw(b"").error("1.1.0", 6, "EOF");
         raw(b"not json").error("1.1.0", 6, "expected");
         raw(b"[]").error("1.1.0", 6, "a list instead of an object");
-        raw(&long).error("1.1.0", 6, "more than 1048576 bytes");
+        raw(&long).error("1.1.0", 6, "more than 4194304 bytes");
         runtime.ask(verb, "9.9.9", json!({})).error("1.1.0", 1, "\"9.9.9\" is not spoken here");
         raw(b"{\"name\":\"n\",\"type\":\"t\"}").error("1.1.0", 1, "no cniVersion");
         runtime.ask(verb, "1.1.0", json!({"name": "../x"})).error("1.1.0", 7, "name: \"../x\"");
-        runtime.ask(verb, "1.1.0", json!({"podDir": "../x"})).error("1.1.0", 7, "podDir");
+        let elsewhere = runtime.ask(verb, "1.1.0", json!({"podDir": "../x"}));
+        match verb {
+            // A pod that cannot have been written down is none that must not go.
+            "DEL" => elsewhere.silent(),
+            _ => elsewhere.error("1.1.0", 7, "podDir"),
+        }
     }
     for verb in ["ADD", "CHECK"] {
         let without = |more: Value| runtime.ask(verb, "1.0.0", more);

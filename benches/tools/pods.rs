@@ -224,6 +224,7 @@ fn put(records: &Path, network: &str, pod: usize, address: IpAddr) -> anyhow::Re
         network: network.to_owned(),
         container: format!("c{pod}"),
         interface: "eth0".to_owned(),
+        netns_id: None,
         netns: format!("/run/netns/{pod}"),
         addresses: vec![address],
         namespace: Some(format!("shop-{}", pod % 40)),

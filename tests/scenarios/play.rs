@@ -225,6 +225,7 @@ impl Stage {
             network: "net".into(),
             container: name.into(),
             interface: "eth0".into(),
+            netns_id: None,
             netns: String::new(),
             addresses: vec![address],
             namespace: Some("shop".into()),
