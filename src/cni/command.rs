@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 
 use super::conflist;
-use super::install::{self, Hands, InstallError, Place, Taken};
+use super::install::{self, Hands, InstallError, Lock, Place, Taken};
 use super::replace::ReplaceError;
 use super::settings;
 
@@ -107,22 +107,38 @@ fn done(command: Command) -> Result<(), InstallError> {
         Command::Install { hands, bin_dir, place, drop_in, wait, keys } => {
             announce(hands);
             // The program first: a runtime that finds the entry looks for it.
-            if let Some(directory) = bin_dir {
+            let program = |directory: &PathBuf| {
                 let own = std::env::current_exe();
                 let own = own.map_err(ReplaceError::at(Path::new("/proc/self/exe")))?;
-                tell_line(&install::put_binary(hands, &own, &directory)?);
+                install::put_binary(hands, &own, directory)
+            };
+            if let Some(directory) = &bin_dir {
+                let _lock = Lock::hold(&place)?;
+                tell_line(&program(directory)?);
             }
             let put = if drop_in { install::put_drop_in } else { install::put_entry };
-            tell_line(&waiting(wait, || put(hands, &place, &keys))?);
+            tell_line(&waiting(wait, || {
+                let _lock = Lock::hold(&place)?;
+                // One that uninstalls may have taken it away meanwhile.
+                if let Some(directory) = bin_dir.as_ref().filter(|_| !hands.dry)
+                    && !directory.join(conflist::PLUGIN).exists()
+                {
+                    tell_line(&program(directory)?);
+                }
+                put(hands, &place, &keys)
+            })?);
         }
         Command::Uninstall { hands, bin_dir, place, pod_dir } => {
             announce(hands);
-            let Taken { said, mut pod_dirs } = install::take_entry(hands, &place)?;
+            let _lock = Lock::hold(&place)?;
+            let Taken { said, mut pod_dirs, failed } = install::take_entry(hands, &place)?;
             said.iter().for_each(|line| tell_line(line));
+            failed.map_or(Ok(()), Err)?;
             if let Some(directory) = bin_dir {
                 pod_dirs.insert(pod_dir);
                 tell_line(&install::take_binary(hands, &directory, &place, &pod_dirs)?);
             }
+            install::check_taken(hands, &place)?;
         }
     }
     Ok(())

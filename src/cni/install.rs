@@ -22,9 +22,11 @@ use crate::files::{self, FileError};
 
 mod hands;
 mod list;
+mod lock;
 mod program;
 
 pub use hands::Hands;
+pub use lock::Lock;
 pub use program::{put_binary, take_binary};
 
 use list::List;
@@ -77,6 +79,19 @@ pub enum Place {
     Directory(PathBuf),
     /// This one.
     File(PathBuf),
+}
+
+impl Place {
+    /// The runtime's directory.
+    fn directory(&self) -> &Path {
+        match self {
+            Place::Directory(directory) => directory,
+            Place::File(path) => match path.parent() {
+                Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+                parent => parent.unwrap_or(Path::new("/")),
+            },
+        }
+    }
 }
 
 /// Puts our entry with these keys into the list; says what it did.
@@ -152,24 +167,30 @@ pub fn put_drop_in(
 }
 
 /// What was taken out.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Taken {
     /// What was done with each list, for people.
     pub said: Vec<String>,
     /// Where the entries that were there had their pod records.
     pub pod_dirs: BTreeSet<PathBuf>,
+    /// The first list that our entry could not be taken out of.
+    pub failed: Option<InstallError>,
 }
 
 /// Takes our entry out of the list, or out of all lists of the directory and the folders beside them;
 /// says what it did with each. Where nothing else has changed since, the list is byte by byte as it
-/// was. One that is not understood is told and left alone.
+/// was. One that is not understood is told and left alone, and none keeps it from the others.
 ///
 /// # Errors
-/// Says which file could not be read or written.
+/// There is no such file or directory, where more may be amiss than its name: nothing has changed.
 pub fn take_entry(hands: Hands, place: &Place) -> Result<Taken, InstallError> {
+    let (Place::File(path) | Place::Directory(path)) = place;
+    if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        let what = "is not there; say with --conf-dir or --conflist where the runtime's list is";
+        return Err(refused(path, what));
+    }
     let lists = match place {
-        Place::File(path) if path.exists() => vec![path.clone()],
-        Place::File(_) => vec![],
+        Place::File(path) => vec![path.clone()],
         Place::Directory(directory) => {
             let is_list = |path: &PathBuf| path.extension() == Some(OsStr::new("conflist"));
             configurations(directory)?.into_iter().filter(is_list).collect()
@@ -178,14 +199,29 @@ pub fn take_entry(hands: Hands, place: &Place) -> Result<Taken, InstallError> {
     let mut taken = Taken::default();
     for path in lists {
         match List::open(&path) {
-            Ok(file) => take_from(hands, &file, &mut taken)?,
-            Err(error @ InstallError::Content { .. }) => {
-                taken.said.push(format!("left alone: {error}"));
+            Ok(file) => {
+                let failed = take_from(hands, &file, &mut taken).err();
+                taken.failed = taken.failed.or(failed);
             }
-            Err(error) => return Err(error),
+            Err(error) => taken.said.push(format!("left alone: {error}")),
         }
     }
     Ok(taken)
+}
+
+/// Says so where a list of the place has the plugin's name in it yet: one that was not understood.
+///
+/// # Errors
+/// [`InstallError::Refused`] with the list.
+pub fn check_taken(hands: Hands, place: &Place) -> Result<(), InstallError> {
+    let user = match place {
+        Place::Directory(_) => program::still_named(place)?,
+        Place::File(path) => Some(path.clone()).filter(|path| program::names_us(path)),
+    };
+    match user.filter(|_| !hands.dry) {
+        Some(user) => Err(refused(&user, "still names the plugin; take it out by hand")),
+        None => Ok(()),
+    }
 }
 
 fn take_from(hands: Hands, file: &List, taken: &mut Taken) -> Result<(), InstallError> {

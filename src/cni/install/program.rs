@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use super::{Hands, InstallError, Place, configurations, refused, sweep};
 use crate::cni::conflist::PLUGIN;
-use crate::cni::json::MAX_FILE;
 use crate::cni::records::Records;
 use crate::files;
 
 /// The most bytes of the plugin, with all that helps to debug it.
 const MAX_BINARY: usize = 256 << 20;
+/// The most bytes of a network configuration that are searched for the plugin's name, understood or not.
+const MAX_SEARCHED: usize = 16 << 20;
 /// The plugin's mode.
 const MODE: u32 = 0o755;
 /// The most folders beside the lists that are looked into.
@@ -62,10 +63,15 @@ pub fn take_binary(
         let what = format!("still names the plugin, and {} stays for it", path.display());
         return Err(refused(&user, what));
     }
-    let pods: usize = pod_dirs.iter().map(|pods| living(pods)).sum();
-    if pods > 0 {
-        let path = path.display();
-        return Ok(format!("{path}: stays for {pods} pods made with it; try again without them"));
+    if let Some((directory, pods)) =
+        pod_dirs.iter().map(|directory| (directory, living(directory))).find(|(_, pods)| *pods > 0)
+    {
+        // The entry that told the directory is gone by then.
+        let (path, directory) = (path.display(), directory.display());
+        return Ok(format!(
+            "{path}: stays for {pods} pods made with it; when they are gone, again with \
+             --pod-dir {directory}"
+        ));
     }
     hands.remove(&path)?;
     Ok(format!("{}: removed", path.display()))
@@ -80,19 +86,18 @@ fn living(pod_dir: &Path) -> usize {
 
 /// A network configuration beside or among those of a place that has the plugin's name in it, understood
 /// or not.
-fn still_named(place: &Place) -> Result<Option<PathBuf>, InstallError> {
-    let directory = match place {
-        Place::Directory(directory) => directory.as_path(),
-        Place::File(path) => path.parent().unwrap_or(Path::new("/")),
-    };
-    let names = |path: &PathBuf| {
-        let text = files::read(path, MAX_FILE).unwrap_or_default();
-        text.windows(PLUGIN.len()).any(|part| part == PLUGIN.as_bytes())
-    };
+pub(super) fn still_named(place: &Place) -> Result<Option<PathBuf>, InstallError> {
+    let directory = place.directory();
     let mut paths = configurations(directory)?;
     let folders = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
     for folder in folders.filter(|path| path.is_dir()).take(MAX_FOLDERS) {
         paths.extend(configurations(&folder)?);
     }
-    Ok(paths.into_iter().find(names))
+    Ok(paths.into_iter().find(|path| names_us(path)))
+}
+
+/// Whether a file has the plugin's name in it. One that cannot be read has not, for a runtime either.
+pub(super) fn names_us(path: &Path) -> bool {
+    let text = files::read(path, MAX_SEARCHED).unwrap_or_default();
+    text.windows(PLUGIN.len()).any(|part| part == PLUGIN.as_bytes())
 }

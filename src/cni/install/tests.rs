@@ -100,10 +100,48 @@ fn what_is_not_understood_stays_as_it_is() {
     assert!(error.ends_with("no network configuration is in it yet"), "{error}");
     assert!(take_entry(REAL, &place).unwrap().said.is_empty());
     let none = Place::File(home.path().join("none.conflist"));
-    assert!(
-        put_entry(REAL, &none, &Map::new()).is_err()
-            && take_entry(REAL, &none).unwrap().said.is_empty()
-    );
+    assert!(put_entry(REAL, &none, &Map::new()).is_err());
+}
+
+/// A slip in a path must not leave a list without its program.
+#[test]
+fn nothing_is_taken_from_what_is_not_there() {
+    let (home, place) = directory(&[("10-cbr0.conflist", LIST)]);
+    put_entry(REAL, &place, &Map::new()).unwrap();
+    let missing = home.path().join("none");
+    for place in [Place::File(missing.join("x.conflist")), Place::Directory(missing)] {
+        let error = take_entry(REAL, &place).unwrap_err().to_string();
+        assert!(error.contains("is not there; say with --conf-dir or --conflist"), "{error}");
+    }
+    // A name without a directory is in this one.
+    assert_eq!(Place::File("20.conflist".into()).directory(), Path::new("."));
+    assert_eq!(types(&home.path().join("10-cbr0.conflist")), ["headcni", PLUGIN]);
+}
+
+#[test]
+fn what_cannot_be_read_keeps_no_entry_in_its_list() {
+    let (home, place) = directory(&[("10-cbr0.conflist", LIST)]);
+    put_entry(REAL, &place, &Map::new()).unwrap();
+    symlink("/nowhere", home.path().join("05.conflist")).unwrap();
+    fs::write(home.path().join("99.conflist"), vec![b' '; MAX_FILE + 1]).unwrap();
+    let taken = take_entry(REAL, &place).unwrap();
+    assert!(taken.failed.is_none());
+    assert!(taken.said[0].starts_with("left alone: ") && taken.said[0].contains("05.conflist"));
+    assert!(taken.said[1].ends_with("10-cbr0.conflist: entry removed"), "{:?}", taken.said);
+    assert!(taken.said[3].contains("99.conflist: longer than"), "{:?}", taken.said);
+    assert_eq!(read(&home.path().join("10-cbr0.conflist")), LIST);
+    check_taken(REAL, &place).unwrap();
+    // One that is not understood and names us is for people.
+    let twice = format!(r#"{{"plugins":[{{"type":"{PLUGIN}"}},{{"type":"{PLUGIN}"}}]}}"#);
+    let odd = home.path().join("20-odd.conflist");
+    fs::write(&odd, twice).unwrap();
+    for place in [&place, &Place::File(odd.clone())] {
+        assert!(take_entry(REAL, place).unwrap().failed.is_none());
+        let error = check_taken(REAL, place).unwrap_err().to_string();
+        assert!(error.ends_with("still names the plugin; take it out by hand"), "{error}");
+        check_taken(Hands { dry: true }, place).unwrap();
+    }
+    check_taken(REAL, &Place::File(home.path().join("10-cbr0.conflist"))).unwrap();
 }
 
 #[test]
@@ -232,7 +270,8 @@ fn the_program_stays_while_it_may_be_called() {
     record("gone", "/run/netns/none-of-this-name");
     record("lives", home.path().to_str().unwrap());
     let said = take(&[&pods, &home.path().join("none")]).unwrap();
-    assert!(said.contains("stays for 1 pods made with it"), "{said}");
+    let again = format!("when they are gone, again with --pod-dir {}", pods.display());
+    assert!(said.contains("stays for 1 pods made with it; ") && said.ends_with(&again), "{said}");
     assert_eq!(names(&bin), [PLUGIN]);
     fs::remove_file(pods.join("cbr0_lives_eth0.json")).unwrap();
     assert!(take(&[&pods]).unwrap().ends_with(": removed"));
@@ -248,7 +287,8 @@ fn where_the_records_of_an_entry_are_is_known() {
     assert_eq!(take_entry(REAL, &place).unwrap().pod_dirs, expected);
     put_drop_in(REAL, &place, &keys).unwrap();
     assert_eq!(take_entry(REAL, &place).unwrap().pod_dirs, expected);
-    assert_eq!(take_entry(REAL, &place).unwrap(), Taken::default());
+    let taken = take_entry(REAL, &place).unwrap();
+    assert!(taken.said.is_empty() && taken.pod_dirs.is_empty());
 }
 
 #[test]
