@@ -166,6 +166,20 @@ impl Node {
         (steering != Steering::default()).then_some(steering)
     }
 
+    /// Where the daemon asks itself whether it serves, and so from where: its own listening addresses, where
+    /// pods are led to others by rules that depend on it.
+    fn asks_itself(&self, listen: &[SocketAddr]) -> Vec<IpAddr> {
+        let Some(steering) = self.steering(listen) else { return vec![] };
+        if steering.stand_ins.is_empty() && steering.services.is_empty() {
+            return vec![];
+        }
+        let led = |ip: &IpAddr| {
+            steering.services.contains(ip) || steering.stand_ins.iter().any(|(_, s)| s == ip)
+        };
+        let own = listen.iter().map(SocketAddr::ip);
+        own.filter(|ip| !ip.is_unspecified() && !led(ip)).collect()
+    }
+
     /// The addresses to listen on: those given, and those that pods are led to.
     fn listening(&self, given: &[SocketAddr]) -> Vec<SocketAddr> {
         let mut all = given.to_vec();

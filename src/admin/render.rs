@@ -65,10 +65,12 @@ fn head(status: &Status) -> String {
         let named = |list: &[String]| if list.is_empty() { "none".into() } else { list.join(" ") };
         let (suffixes, servers) = (named(&learnt.suffixes), named(&learnt.nameservers));
         let from = format!("{}{key}", learnt.file.display());
+        let refused: String =
+            learnt.refused.iter().map(|what| format!("; passed over: {what}")).collect();
         line(
             "headcni",
             format!(
-                "{}: suffixes {suffixes}, upstreams {servers}, from {from}{trouble}",
+                "{}: suffixes {suffixes}, upstreams {servers}, from {from}{refused}{trouble}",
                 route.name
             ),
         );

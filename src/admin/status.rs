@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::UpstreamAddr;
 use crate::headcni::Learnt;
 use crate::pods::Table;
 
@@ -152,7 +153,7 @@ pub struct LearntStatus {
     pub key: Option<String>,
     /// Suffixes from its `search_domains`.
     pub suffixes: Vec<String>,
-    /// Servers that its `nameservers` names.
+    /// Servers of its `nameservers` that are asked.
     pub nameservers: Vec<String>,
     /// Search domains that other routes own, and which.
     pub left: Vec<String>,
@@ -163,15 +164,18 @@ pub struct LearntStatus {
 }
 
 impl LearntStatus {
-    /// Of what is known.
-    pub fn of(learnt: &Learnt) -> LearntStatus {
+    /// Of what is known, and who of it is asked.
+    pub fn of(learnt: &Learnt, asked: impl Fn(SocketAddr) -> bool) -> LearntStatus {
+        let (used, unused): (Vec<&UpstreamAddr>, Vec<&UpstreamAddr>) =
+            learnt.servers.iter().partition(|server| asked(server.addr));
+        let unused = unused.iter().map(|server| format!("nameservers: {server} is not asked"));
         LearntStatus {
             file: learnt.file.clone(),
             key: learnt.key.clone(),
             suffixes: learnt.suffixes.iter().map(ToString::to_string).collect(),
-            nameservers: learnt.servers.iter().map(ToString::to_string).collect(),
+            nameservers: used.iter().map(ToString::to_string).collect(),
             left: learnt.left.clone(),
-            refused: learnt.refused.clone(),
+            refused: learnt.refused.iter().cloned().chain(unused).collect(),
             trouble: learnt.trouble(),
         }
     }

@@ -172,7 +172,8 @@ impl Picture {
                 let all: Vec<String> = suffixes.chain(reverse).collect();
                 let upstreams = state.upstreams.iter().map(|u| upstream_status(u)).collect();
                 let status = RouteStatus::new(&route.name, route.private, all.iter(), upstreams);
-                RouteStatus { learnt: learnt.map(|learnt| LearntStatus::of(learnt)), ..status }
+                let asked = |addr| state.upstreams.iter().any(|upstream| upstream.addr == addr);
+                RouteStatus { learnt: learnt.map(|l| LearntStatus::of(l, asked)), ..status }
             })
             .collect()
     }

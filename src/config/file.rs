@@ -89,7 +89,7 @@ fn walk(tree: &DeTable<'_>, report: &mut Report<'_>) -> Config {
     listen.addresses = node.listening(&listen.addresses);
     let cache = tables::cache(&root, report);
     let routes = route::read(&root, cache.stale, report);
-    let admit = tables::admit(&root, report);
+    let admit = tables::admit(&root, &node.asks_itself(&listen.addresses), report);
     let local = local::read(&root, report);
     let pods = tables::pods(&root, report);
     let (admin, admin_at) = tables::admin(&root, report);

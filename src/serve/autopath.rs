@@ -5,7 +5,13 @@
 //! looked up here, in the order in which its resolver would, and the answer is an alias from the name
 //! that it asked for to the first one that exists. Where nothing can be said for sure (an upstream
 //! fails, a name has some types and is denied for others, it takes too long) the pod gets the first
-//! denial and goes on by itself, as without this. Nothing is asked that the pod would not ask next.
+//! denial and goes on by itself, as without this. Nothing is asked that the pod would not ask next, if it
+//! searches.
+//!
+//! Whether it does cannot be seen of one question: who means just `db.shop.svc.cluster.local` asks as one
+//! does who searches for `db`. Two signs are heeded: a name of the form of a StatefulSet's pod is meant as it
+//! is ([`is_replica`]), and so is one for which the pod was just denied the same name with the list's first
+//! element behind it ([`Desk::is_searched_for_itself`]).
 //!
 //! Whether a name exists does not depend on the type. So it is asked for by A, and AAAA only of the name
 //! that was found: both questions of a pod walk together, each name is asked for once, and they end at the
@@ -34,9 +40,10 @@ use crate::wire::{CLASS_IN, rtype};
 /// So many elements of a search list are walked; Kubernetes allows 32 (pod validation), glibc any number.
 /// Behind them the pod goes on by itself: the name as it is comes after all of them.
 const MOST: usize = 32;
-/// A walk that has taken longer than this is not begun another step of: the pod's resolver, which waits
-/// 5 s for an answer, is given the denial and goes on itself.
-const LONGEST: Duration = Duration::from_millis(1500);
+/// A walk that has taken longer than this is not begun another step of: the pod's resolver is given the
+/// denial and goes on itself. It waits 5 s for an answer, and the last step may take a route's deadline, 4 s
+/// by default.
+const LONGEST: Duration = Duration::from_millis(800);
 /// The longest TTL of the alias, in seconds: what comes into being under an earlier element shall be
 /// found.
 const LONGEST_TTL: u64 = 30;
@@ -109,8 +116,11 @@ impl Path {
             return None;
         }
         // Names with as many dots are asked for as they are first (resolv.conf(5)).
-        let dots = Labels(&name[..host]).count() - 1;
-        if dots >= usize::from(pod.ndots.unwrap_or(1)) {
+        let ndots = usize::from(pod.ndots.unwrap_or(1));
+        let is_first_as_it_is = |name| Labels(name).count() > ndots;
+        if is_first_as_it_is(&name[..host])
+            || (is_replica(&name[..host]) && is_first_as_it_is(name))
+        {
             return None;
         }
         let (pod, denial) = (Arc::clone(pod), None);
@@ -171,6 +181,19 @@ fn is_searched(qtype: u16) -> bool {
     matches!(qtype, rtype::A | rtype::AAAA) || others.contains(&qtype)
 }
 
+/// Whether labels are those of a pod and its Service, `db-0.db`: StatefulSets number their pods, and an
+/// endpoint without a name is called by its address, `10-244-1-5.db`. Such a pod is not there while it is
+/// not ready, and whoever looks for it must not be led to a host of the internet that happens to be called
+/// so.
+fn is_replica(labels: &[u8]) -> bool {
+    let mut labels = Labels(labels);
+    let (Some(pod), Some(_), None) = (labels.next(), labels.next(), labels.next()) else {
+        return false;
+    };
+    let number = pod.rsplit(|&byte| byte == b'-').next().filter(|number| *number != pod);
+    number.is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
+}
+
 /// Whether it has no records for a name of one label.
 fn is_bare(entry: &Entry) -> bool {
     entry.header().counts[1] == 0 && Labels(entry.name()).count() == 1
@@ -192,7 +215,23 @@ impl Desk {
         }
         let plain = query.header.has(flag::RD) && !query.dnssec_ok();
         let pod = self.pods.find(client.addr.ip()).filter(|_| plain && is_searched(query.qtype))?;
-        Path::of(pod, folded, now)
+        Path::of(pod, folded, now).filter(|path| !self.is_searched_for_itself(path, folded, now))
+    }
+
+    /// Whether the name with the list's first element behind it was denied just now. A resolver asks for
+    /// that before it asks for the name as it is, if that has fewer dots than `ndots`.
+    fn is_searched_for_itself(&self, path: &Path, name: &[u8], now: Tick) -> bool {
+        let element = path.pod.search.first().map_or(&[][..], Name::as_wire);
+        let labels = name.strip_suffix(&[0]).unwrap_or_default();
+        if labels.len() + element.len() > MAX_NAME {
+            return false;
+        }
+        let longer: Candidate = labels.iter().chain(element).copied().collect();
+        let key = Key::of(&longer, rtype::A, false, false);
+        let denied = |entry: &Entry| {
+            entry.rcode() == Rcode::NXDOMAIN && matches!(entry.freshness(now), Freshness::Fresh(_))
+        };
+        self.known(self.server.cache.hashed(key.as_bytes()), denied).is_some()
     }
 
     /// The question for A that tells first whether the name exists. AAAA is asked by resolvers that ask
@@ -242,7 +281,8 @@ impl Desk {
                 return if for_another { ask(entry.name(), own) } else { Turn::Take };
             }
             Verdict::Failed if path.step == 0 => {
-                if !for_another {
+                // Nor is a failure waited for twice: it is the name's servers that are silent.
+                if !for_another || now >= path.until {
                     return Turn::Take;
                 }
                 journey.path = Some(path);

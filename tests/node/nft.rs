@@ -228,6 +228,12 @@ fn the_way_around_is_there_before_the_daemon_and_after_it() {
     assert!(error.to_string().starts_with(text), "{error}");
     assert!(node.run(|| steer::has_fallback(&other)).is_err());
     assert_eq!(handles(node), before);
+    // So does one without addresses of its own that is alive.
+    table.remove().unwrap();
+    let mut table = install(node, Plan::new(Vec::new(), pairs(), Vec::new()).unwrap());
+    table.beat().unwrap();
+    assert!(matches!(ensure(&other), Err(NftError::NotLed { .. })));
+    table.change(plan()).unwrap();
     table.retire().unwrap();
     assert!(present());
     assert!(!ruleset(node).contains(NODE_V4));

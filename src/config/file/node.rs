@@ -32,6 +32,7 @@ pub(super) fn read(root: &Section<'_, '_>, listen: &[SocketAddr], report: &mut R
     }
     node.stand_ins = addresses(&table, "stand_ins", report);
     steered(&table, &node, listen, report);
+    idle(&table, &node, report);
     askable(&table, &node, listen, report);
     node.name = table.item("name").and_then(|item| name(&item, report));
     node
@@ -117,6 +118,21 @@ fn steered(table: &Section<'_, '_>, node: &Node, listen: &[SocketAddr], report: 
         let what =
             format!("{ip} is a listening address of this server, and no other answers there");
         report.error(at("cluster_dns"), "node.cluster_dns", &what, hint);
+    }
+}
+
+/// What is set and has no effect.
+fn idle(table: &Section<'_, '_>, node: &Node, report: &mut Report<'_>) {
+    let at = |key: &str| table.item(key).map_or(table.at, |item| item.at);
+    if !node.stand_ins.is_empty() && !node.steer.contains(&Steer::Cni) {
+        let what = "nothing is led to stand-ins but by \"cni\" in steer, and this has no effect";
+        report.warning(at("stand_ins"), "node.stand_ins", what, "leave it out, or steer by cni");
+    }
+    let led = node.steer.iter().any(|mode| *mode != Steer::Kubelet);
+    if node.leave_on_exit && node.interface.is_none() && !node.notrack && !led {
+        let what = "without interface, notrack and steer nothing is made that could be left, and this \
+                    has no effect";
+        report.warning(at("leave_on_exit"), "node.leave_on_exit", what, "leave it out");
     }
 }
 

@@ -37,7 +37,8 @@ pub(super) fn cache(root: &Section<'_, '_>, report: &mut Report<'_>) -> Cache {
     cache
 }
 
-pub(super) fn admit(root: &Section<'_, '_>, report: &mut Report<'_>) -> Admit {
+/// `own` are the addresses from which the daemon asks itself, if it does.
+pub(super) fn admit(root: &Section<'_, '_>, own: &[IpAddr], report: &mut Report<'_>) -> Admit {
     let table = root.section("admit", report);
     let mut admit = Admit::default();
     keep(&mut admit.allow, sources(&table, "allow", report));
@@ -47,6 +48,22 @@ pub(super) fn admit(root: &Section<'_, '_>, report: &mut Report<'_>) -> Admit {
     {
         let hint = "leave the key out for this node and the private ranges";
         item.error(report, "the list is empty: nobody could ask", hint);
+    }
+    let is_let_in = |ip: &IpAddr| {
+        admit.allow.iter().any(|source| match source {
+            Source::Node => true,
+            Source::Prefix(prefix) => prefix.contains(*ip),
+        })
+    };
+    if let Some(item) = table.item("allow")
+        && !admit.allow.is_empty()
+        && let Some(ip) = own.iter().find(|ip| !is_let_in(ip))
+    {
+        let what = format!(
+            "steering by cni or service-ip needs answers to this server's own questions, which come \
+             from {ip} too, and they would be refused"
+        );
+        item.error(report, &what, "add \"node\"");
     }
     keep(&mut admit.debug, sources(&table, "debug", report));
     let words = [("refused", Refuse::Refused), ("drop", Refuse::Drop)];

@@ -275,6 +275,36 @@ fn warnings_about_pods_of_which_nothing_is_known() {
 }
 
 #[test]
+fn steering_lets_this_server_ask_itself() {
+    let of = |node: &str, allow: &str| {
+        let listen = "[listen]\naddresses = [\"169.254.20.10\", \"[fd00:5353::10]:53\"]\n";
+        read(&format!("{listen}[node]\n{node}\n[admit]\nallow = [{allow}]\n{ROUTE}"))
+    };
+    let cni = "steer = [\"cni\"]";
+    let why = "6:9 admit.allow: steering by cni or service-ip needs answers to this server's own \
+               questions, which come from fd00:5353::10 too, and they would be refused; add \"node\"";
+    let errors = of(cni, "\"10.244.0.0/16\", \"169.254.0.0/16\"").unwrap_err();
+    assert_eq!(shown(&errors.list), [why]);
+    assert!(of(cni, "\"10.244.0.0/16\", \"node\"").is_ok());
+    assert!(of(cni, "\"169.254.20.10/32\", \"fd00:5353::/32\"").is_ok());
+    assert!(of("steer = [\"kubelet\"]", "\"10.244.0.0/16\"").is_ok());
+}
+
+#[test]
+fn warnings_about_what_has_no_effect_on_the_node() {
+    let text = format!("[node]\nleave_on_exit = true\nstand_ins = [\"169.254.20.11\"]\n{ROUTE}");
+    assert_eq!(
+        shown(&read(&text).unwrap().warnings),
+        [
+            "2:17 node.leave_on_exit: without interface, notrack and steer nothing is made that could \
+             be left, and this has no effect; leave it out",
+            "3:13 node.stand_ins: nothing is led to stand-ins but by \"cni\" in steer, and this has no \
+             effect; leave it out, or steer by cni",
+        ]
+    );
+}
+
+#[test]
 fn warnings() {
     let text = r#"[node]
 notrack = true

@@ -32,7 +32,7 @@ pub fn ensure_fallback(needed: &[Pair], all: &[Pair]) -> Result<bool, NftError> 
             None => socket.commit(|batch| batch.create(&wanted.table(), true)),
             Some(found) => match plan.lacking(&found).first() {
                 None => return Ok(false),
-                Some(pair) if plan::is_served(&found) => return Err(not_led(*pair)),
+                Some(pair) if is_served(&mut socket, &found)? => return Err(not_led(*pair)),
                 Some(_) => extend(&mut socket, &wanted, &found),
             },
         };
@@ -70,12 +70,24 @@ fn extend(socket: &mut Socket, wanted: &Plan, found: &Table) -> Result<(), NftEr
 /// Also [`NftError::NotLed`].
 pub fn has_fallback(stand_ins: &[Pair]) -> Result<bool, NftError> {
     let plan = fallback_plan(stand_ins)?;
-    let Some(found) = Socket::open()?.read(TABLE)? else { return Ok(false) };
+    let mut socket = Socket::open()?;
+    let Some(found) = socket.read(TABLE)? else { return Ok(false) };
     match plan.lacking(&found).first() {
         None => Ok(true),
-        Some(pair) if plan::is_served(&found) => Err(not_led(*pair)),
+        Some(pair) if is_served(&mut socket, &found)? => Err(not_led(*pair)),
         Some(_) => Ok(false),
     }
+}
+
+/// Whether a daemon has made the table: it has addresses of its own that are nobody else's, or says that it
+/// is alive.
+fn is_served(socket: &mut Socket, found: &Table) -> Result<bool, NftError> {
+    for set in plan::ALIVE {
+        if !socket.elements(TABLE, set)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(plan::has_local(found))
 }
 
 fn not_led((cluster, stand_in): Pair) -> NftError {

@@ -188,8 +188,8 @@ fn rules<'a>(table: &'a Table, name: &str) -> &'a [Vec<Expr>] {
     chain.map(|chain| chain.rules.as_slice()).unwrap_or_default()
 }
 
-/// Whether a daemon has made this table: it has addresses of its own, which are no set's.
-pub(super) fn is_served(table: &Table) -> bool {
+/// Whether some of its addresses are a daemon's, dead or alive: those that are in no set.
+pub(super) fn has_local(table: &Table) -> bool {
     let in_set = |rule: &Vec<Expr>| rule.iter().any(|step| matches!(step, Expr::InSet(_)));
     !rules(table, QUERIES).iter().all(in_set)
 }
