@@ -60,10 +60,10 @@ pub(super) fn admit(root: &Section<'_, '_>, own: &[IpAddr], report: &mut Report<
         && let Some(ip) = own.iter().find(|ip| !is_let_in(ip))
     {
         let what = format!(
-            "steering by cni or service-ip needs answers to this server's own questions, which come \
-             from {ip} too, and they would be refused"
+            "this server's own questions, which come from {ip} too, will be refused: it will leave all \
+             pods to the cluster's DNS, whatever steer says"
         );
-        item.error(report, &what, "add \"node\"");
+        report.warning(item.at, "admit.allow", &what, "add \"node\"");
     }
     keep(&mut admit.debug, sources(&table, "debug", report));
     let words = [("refused", Refuse::Refused), ("drop", Refuse::Drop)];

@@ -281,13 +281,14 @@ fn steering_lets_this_server_ask_itself() {
         read(&format!("{listen}[node]\n{node}\n[admit]\nallow = [{allow}]\n{ROUTE}"))
     };
     let cni = "steer = [\"cni\"]";
-    let why = "6:9 admit.allow: steering by cni or service-ip needs answers to this server's own \
-               questions, which come from fd00:5353::10 too, and they would be refused; add \"node\"";
-    let errors = of(cni, "\"10.244.0.0/16\", \"169.254.0.0/16\"").unwrap_err();
-    assert_eq!(shown(&errors.list), [why]);
-    assert!(of(cni, "\"10.244.0.0/16\", \"node\"").is_ok());
-    assert!(of(cni, "\"169.254.20.10/32\", \"fd00:5353::/32\"").is_ok());
-    assert!(of("steer = [\"kubelet\"]", "\"10.244.0.0/16\"").is_ok());
+    let why = "6:9 admit.allow: this server's own questions, which come from fd00:5353::10 too, will be \
+               refused: it will leave all pods to the cluster's DNS, whatever steer says; add \"node\"";
+    let warnings = |node: &str, allow: &str| shown(&of(node, allow).unwrap().warnings);
+    assert_eq!(warnings(cni, "\"10.244.0.0/16\", \"169.254.0.0/16\""), [why]);
+    let none = [""; 0];
+    assert_eq!(warnings(cni, "\"10.244.0.0/16\", \"node\""), none);
+    assert_eq!(warnings(cni, "\"169.254.20.10/32\", \"fd00:5353::/32\""), none);
+    assert_eq!(warnings("steer = [\"kubelet\"]", "\"10.244.0.0/16\""), none);
 }
 
 #[test]
