@@ -141,6 +141,13 @@ pub struct Steering {
     pub services: Vec<IpAddr>,
 }
 
+impl Steering {
+    /// Whether rules that depend on whether we serve lead pods to this address.
+    pub fn leads_to(&self, ip: IpAddr) -> bool {
+        self.services.contains(&ip) || self.stand_ins.iter().any(|(_, stand_in)| *stand_in == ip)
+    }
+}
+
 impl Node {
     /// How packets are steered; `listen` are the addresses listened on. `None` where nothing is to be
     /// done to any.
@@ -155,11 +162,8 @@ impl Node {
         if self.steer.contains(&Steer::ServiceIp) {
             steering.services.clone_from(&self.cluster_dns);
         }
-        let other = |ip: &IpAddr| {
-            steering.services.contains(ip) || steering.stand_ins.iter().any(|(_, s)| s == ip)
-        };
         if self.notrack {
-            steering.local = listen.into_iter().filter(|ip| !other(ip)).collect();
+            steering.local = listen.into_iter().filter(|ip| !steering.leads_to(*ip)).collect();
             steering.local.sort_unstable();
             steering.local.dedup();
         }
@@ -173,11 +177,8 @@ impl Node {
         if steering.stand_ins.is_empty() && steering.services.is_empty() {
             return vec![];
         }
-        let led = |ip: &IpAddr| {
-            steering.services.contains(ip) || steering.stand_ins.iter().any(|(_, s)| s == ip)
-        };
         let own = listen.iter().map(SocketAddr::ip);
-        own.filter(|ip| !ip.is_unspecified() && !led(ip)).collect()
+        own.filter(|ip| !ip.is_unspecified() && !steering.leads_to(*ip)).collect()
     }
 
     /// The addresses to listen on: those given, and those that pods are led to.

@@ -255,10 +255,11 @@ impl Keeper {
     }
 
     fn repair(&mut self) {
-        // What is too many may be a plugin's, which led a pod of another configuration just now.
-        if self.table.is_whole().is_ok_and(|whole| !whole) {
-            self.follow_pods();
+        if self.table.is_whole().is_ok_and(|whole| whole) {
+            return;
         }
+        // What is too many may be a plugin's, which led a pod of another configuration just now.
+        self.follow_pods();
         match self.table.repair() {
             Ok(false) => {}
             Ok(true) => {

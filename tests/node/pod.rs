@@ -133,7 +133,9 @@ impl Dig {
     }
 }
 
-/// The addresses of a namespace's interfaces, as `ip` prints them.
+/// The addresses of a namespace's interfaces, as `ip` prints them, but for whether the kernel is still looking
+/// for another host that has them: that ends by itself.
 pub fn addresses(netns: &Netns) -> String {
-    checked(Command::new("ip").args(["-n", netns.name(), "-o", "addr", "show"]))
+    let text = checked(Command::new("ip").args(["-n", netns.name(), "-o", "addr", "show"]));
+    text.replace(" tentative", "")
 }

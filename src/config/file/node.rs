@@ -140,11 +140,7 @@ fn idle(table: &Section<'_, '_>, node: &Node, report: &mut Report<'_>) {
 /// to those of pods away while it does not.
 fn askable(table: &Section<'_, '_>, node: &Node, listen: &[SocketAddr], report: &mut Report<'_>) {
     let Some(wanted) = node.steering(listen) else { return };
-    let led = |ip| {
-        wanted.services.contains(&ip)
-            || wanted.stand_ins.iter().any(|(_, stand_in)| *stand_in == ip)
-    };
-    if !listen.is_empty() && listen.iter().all(|addr| led(addr.ip())) {
+    if !listen.is_empty() && listen.iter().all(|addr| wanted.leads_to(addr.ip())) {
         let hint = "listen on an address of this server's own as well, like \"169.254.20.10\"";
         let what = "every listening address is one that pods are led to, so this server cannot ask \
                     itself whether it serves";

@@ -60,8 +60,8 @@ pub(super) fn admit(root: &Section<'_, '_>, own: &[IpAddr], report: &mut Report<
         && let Some(ip) = own.iter().find(|ip| !is_let_in(ip))
     {
         let what = format!(
-            "this server's own questions, which come from {ip} too, will be refused: it will leave all \
-             pods to the cluster's DNS, whatever steer says"
+            "this server's own questions, which come from {ip} too, will be refused: it will leave the \
+             pods of cni and service-ip to the cluster's DNS"
         );
         report.warning(item.at, "admit.allow", &what, "add \"node\"");
     }

@@ -282,7 +282,7 @@ fn steering_lets_this_server_ask_itself() {
     };
     let cni = "steer = [\"cni\"]";
     let why = "6:9 admit.allow: this server's own questions, which come from fd00:5353::10 too, will be \
-               refused: it will leave all pods to the cluster's DNS, whatever steer says; add \"node\"";
+               refused: it will leave the pods of cni and service-ip to the cluster's DNS; add \"node\"";
     let warnings = |node: &str, allow: &str| shown(&of(node, allow).unwrap().warnings);
     assert_eq!(warnings(cni, "\"10.244.0.0/16\", \"169.254.0.0/16\""), [why]);
     let none = [""; 0];
